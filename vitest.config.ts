@@ -8,7 +8,13 @@ const slow = { testTimeout: 120_000, hookTimeout: 180_000, fileParallelism: fals
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: 'unit', include: ['{broker,approvals,gateway,recordings}/**/*.test.ts', 'web/**/*.test.ts'], exclude: ['**/node_modules/**'] } },
+      {
+        test: {
+          name: 'unit',
+          include: ['{broker,approvals,gateway,recordings}/**/*.test.ts', 'web/**/*.test.ts'],
+          exclude: ['**/node_modules/**'],
+        },
+      },
       { test: { name: 'architecture', include: ['tests/architecture/*.test.ts'] } },
       { test: { name: 'broker', include: ['tests/broker/**/*.test.ts'], ...slow } },
       { test: { name: 'recordings', include: ['tests/recordings/**/*.test.ts'], ...slow } },
