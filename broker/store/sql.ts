@@ -1,0 +1,189 @@
+import postgres from 'postgres'
+import type { Secret } from '../domain/secret.ts'
+
+/** int8 comes as a number: indexes and counts here stay far below 2^53, and a larger one throws. */
+type Types = { bigint: number }
+export type Sql = postgres.Sql<Types>
+export type Tx = postgres.TransactionSql<Types>
+/** What runs a query: the pool or a transaction. */
+export type Query = Sql | Tx
+
+/** A URL (external PostgreSQL) or the embedded one's socket. */
+export type ConnectTo =
+  | { url: Secret }
+  | { path: string; database: string; username: string; password: Secret }
+
+export interface DatabaseOptions {
+  /** Connections in the pool. */
+  max?: number
+  /** Longest time one statement may take on the server, milliseconds. */
+  statementTimeoutMs?: number
+  /** Longest time a transaction may take as the caller sees it, milliseconds; then it fails as unavailable. */
+  deadlineMs?: number
+}
+
+export interface Subscription {
+  close(): Promise<void>
+}
+
+export interface Database {
+  /** For single statements. Errors are the driver's; `unavailable(error)` tells whether the database is down. */
+  readonly sql: Sql
+  /** One transaction; rolled back when `work` throws. Throws DatabaseUnavailable when the database is down. */
+  tx<T>(work: (tx: Tx) => Promise<T>, isolation?: Isolation): Promise<T>
+  /**
+   * Calls `onNotify` for every NOTIFY on `channel`. `onReady` runs after every (re)connection: what was sent
+   * meanwhile is lost, so a listener looks for itself then.
+   */
+  listen(channel: string, onNotify: (payload: string) => void, onReady?: () => void): Promise<Subscription>
+  notify(channel: string, payload?: string): Promise<void>
+  /** Answers within `ms`, also when the server hangs. */
+  ping(ms?: number): Promise<boolean>
+  close(): Promise<void>
+}
+
+export type Isolation = 'read committed' | 'repeatable read' | 'serializable' | 'repeatable read read only'
+
+/** The database cannot be reached or does not answer in time. Nothing was changed, or it is unknown whether it was. */
+export class DatabaseUnavailable extends Error {
+  readonly code = 'database-unavailable'
+  constructor(cause: unknown) {
+    super('The database does not answer. New sessions are refused until it does; running ones go on.', {
+      cause,
+    })
+    this.name = 'DatabaseUnavailable'
+  }
+}
+
+export function openDatabase(to: ConnectTo, options: DatabaseOptions = {}): Database {
+  const statementTimeout = options.statementTimeoutMs ?? 15_000
+  const deadline = options.deadlineMs ?? 20_000
+  const settings: postgres.Options<{ bigint: postgres.PostgresType<number> }> = {
+    max: options.max ?? 8,
+    connect_timeout: 5,
+    idle_timeout: 300,
+    // The driver's own back-off grows to 20 s; a plant's database that is back should be used at once.
+    backoff: (attempt) => Math.min(0.05 * 2 ** attempt, 1),
+    onnotice: () => undefined,
+    connection: {
+      application_name: 'sallyport',
+      statement_timeout: statementTimeout,
+      lock_timeout: Math.min(statementTimeout, 10_000),
+      idle_in_transaction_session_timeout: 30_000,
+    },
+    types: {
+      bigint: {
+        to: 20,
+        from: [20],
+        serialize: (value: number) => String(value),
+        parse: (text: string) => {
+          const value = Number(text)
+          if (!Number.isSafeInteger(value)) throw new RangeError(`int8 out of range: ${text}`)
+          return value
+        },
+      },
+    },
+  }
+  const sql =
+    'url' in to
+      ? postgres(to.url.reveal(), settings)
+      : postgres({
+          ...settings,
+          path: to.path,
+          database: to.database,
+          username: to.username,
+          password: to.password.reveal(),
+        })
+  return {
+    sql,
+    async tx(work, isolation = 'read committed') {
+      try {
+        // The driver's type unwraps arrays of promises; what `work` gives is already awaited.
+        return (await within(
+          deadline,
+          sql.begin(`isolation level ${isolation}`, (tx) => work(tx)),
+        )) as Awaited<ReturnType<typeof work>>
+      } catch (error) {
+        throw unavailable(error) ? new DatabaseUnavailable(error) : error
+      }
+    },
+    async listen(channel, onNotify, onReady) {
+      try {
+        const { unlisten } = await sql.listen(channel, onNotify, onReady)
+        return { close: unlisten }
+      } catch (error) {
+        throw unavailable(error) ? new DatabaseUnavailable(error) : error
+      }
+    },
+    async notify(channel, payload = '') {
+      await sql.notify(channel, payload)
+    },
+    async ping(ms = 2_000) {
+      try {
+        await within(ms, sql`SELECT 1`)
+        return true
+      } catch {
+        return false
+      }
+    },
+    async close() {
+      await sql.end({ timeout: 5 })
+    },
+  }
+}
+
+const DOWN = new Set([
+  'CONNECTION_CLOSED',
+  'CONNECTION_ENDED',
+  'CONNECTION_DESTROYED',
+  'CONNECT_TIMEOUT',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOENT',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'deadline',
+  // SQLSTATE class 57: shutdown, crash, starting; 53: too many connections, out of memory, disk full
+  '57P01',
+  '57P02',
+  '57P03',
+  '53000',
+  '53100',
+  '53200',
+  '53300',
+  // read-only transaction: the primary has been demoted
+  '25006',
+])
+
+/** Whether an error means that the database is down or unreachable, rather than that the statement was wrong. */
+export function unavailable(error: unknown): boolean {
+  if (error instanceof DatabaseUnavailable) return true
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' && (DOWN.has(code) || code.startsWith('08'))
+}
+
+/** SQLSTATE of a unique violation, with the constraint's name: the expected ending of two people at once. */
+export function uniqueViolation(error: unknown): string | null {
+  const { code, constraint_name } = (error ?? {}) as { code?: string; constraint_name?: string }
+  return code === '23505' ? (constraint_name ?? '') : null
+}
+
+/** The driver knows no deadline of its own, and a stopped server keeps its sockets open for ever. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(Object.assign(new Error(`no answer within ${ms} ms`), { code: 'deadline' })),
+      ms,
+    )
+  })
+  try {
+    return await Promise.race([work, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
