@@ -1,0 +1,77 @@
+import { z } from 'zod'
+import { base64url } from '../../broker/contract/approval-record.ts'
+import { sha256Hex } from '../../broker/contract/audit-entry.ts'
+import { inclusionPath, leafHash, merkleRoot, rootFromInclusion } from '../../broker/domain/merkle.ts'
+import type { Stream } from '../../broker/domain/words.ts'
+import { count, STREAM_NUMBER, stream, u32 } from './fields.ts'
+
+/** A live stream's chain head, as a gateway anchors it. Only heads that are on disk (fdatasync) are anchored. */
+export interface AnchorHead {
+  recording: string
+  stream: Stream
+  segment: number
+  seq: number
+  /** Hex. */
+  c: string
+}
+
+const DOMAIN = Buffer.from('sallyport/anchor/v1\0', 'ascii')
+
+/** "sallyport/anchor/v1\0" || recording(16) || u8 stream || u32 segment || u32 seq || C: 77 bytes. */
+export function anchorLeaf(head: AnchorHead): Buffer {
+  const numbers = Buffer.alloc(9)
+  numbers.writeUInt8(STREAM_NUMBER[head.stream], 0)
+  numbers.writeUInt32BE(head.segment, 1)
+  numbers.writeUInt32BE(head.seq, 5)
+  const recording = Buffer.from(head.recording.replaceAll('-', ''), 'hex')
+  const c = Buffer.from(head.c, 'hex')
+  if (recording.length !== 16 || c.length !== 32) throw new TypeError('not an anchor head')
+  return Buffer.concat([DOMAIN, recording, numbers, c])
+}
+
+export interface AnchorTree {
+  root: Buffer
+  size: number
+  /** The heads in tree order: sorted by their leaf bytes. */
+  heads: AnchorHead[]
+  /** The inclusion proof of the head at `index`. */
+  proof(index: number): { index: number; size: number; path: Buffer[] }
+}
+
+/** The tree over all live heads; null when nothing is live (then there is no anchor). */
+export function anchorTree(heads: readonly AnchorHead[]): AnchorTree | null {
+  if (heads.length === 0) return null
+  const sorted = heads
+    .map((head) => ({ head, leaf: anchorLeaf(head) }))
+    .sort((a, b) => Buffer.compare(a.leaf, b.leaf))
+  const hashes = sorted.map((one) => leafHash(one.leaf))
+  return {
+    root: merkleRoot(hashes),
+    size: hashes.length,
+    heads: sorted.map((one) => one.head),
+    proof: (index) => ({ index, size: hashes.length, path: inclusionPath(hashes, index) }),
+  }
+}
+
+/** One line of `audit/anchors.ndjson`: a head, its place under an anchor, and that anchor's log entry. */
+export const anchorProof = z.strictObject({
+  /** Log index of the `recording.anchor` entry. */
+  entry: count,
+  stream,
+  segment: u32,
+  seq: u32,
+  c: sha256Hex,
+  index: count,
+  size: count,
+  /** base64url of each 32-byte node, from the leaf upwards. */
+  path: z.array(base64url(32)).max(64),
+})
+export type AnchorProof = z.infer<typeof anchorProof>
+
+/** The root that a proof leads to, hex; null when its path has the wrong length. */
+export function anchorRoot(recording: string, proof: AnchorProof): string | null {
+  const path = proof.path.map((node) => Buffer.from(node, 'base64url'))
+  if (path.some((node) => node.length !== 32)) return null
+  const leaf = leafHash(anchorLeaf({ recording, ...proof }))
+  return rootFromInclusion(leaf, proof.index, proof.size, path)?.toString('hex') ?? null
+}
