@@ -1,8 +1,8 @@
 import { isUtf8 } from 'node:buffer'
 
 /**
- * Raw bytes to the inside of a JSON string, without decoding them first: four times faster than JSON.stringify of
- * decoded text, and byte for byte the same. Control characters become \b \t \n \f \r or \u00xx, `"` and `\` are
+ * Raw bytes to the inside of a JSON string, without decoding them first: the hot path of recording, byte for byte what
+ * JSON.stringify gives for the decoded text. Control characters become \b \t \n \f \r or \u00xx, `"` and `\` are
  * escaped, all else is copied. Bytes that are no UTF-8 become U+FFFD, one for each maximal subpart (the WHATWG
  * decoder's and Unicode's recommended practice).
  */
@@ -35,20 +35,43 @@ const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
  */
 export function escapeJson(source: Uint8Array, out: Uint8Array, at: number): number {
   const text = isUtf8(source) ? source : new TextEncoder().encode(decoder.decode(source))
+  const from = new DataView(text.buffer, text.byteOffset, text.length)
+  const to = new DataView(out.buffer, out.byteOffset, out.length)
+  let index = 0
   let end = at
-  for (let index = 0; index < text.length; index++) {
-    const byte = text[index] as number
-    const letter = ESCAPES[byte] as number
-    if (letter === COPY) {
-      out[end++] = byte
-    } else if (letter === LONG) {
-      end = longEscape(byte, out, end)
-    } else {
-      out[end++] = BACKSLASH
-      out[end++] = letter
+  while (index < text.length) {
+    // Four bytes at a time while none of them needs an escape.
+    while (index + 4 <= text.length) {
+      const word = from.getUint32(index, true)
+      if (needsEscape(word)) break
+      to.setUint32(end, word, true)
+      index += 4
+      end += 4
+    }
+    const stop = Math.min(text.length, index + 4)
+    while (index < stop) {
+      const byte = text[index++] as number
+      const letter = ESCAPES[byte] as number
+      if (letter === COPY) {
+        out[end++] = byte
+      } else if (letter === LONG) {
+        end = longEscape(byte, out, end)
+      } else {
+        out[end++] = BACKSLASH
+        out[end++] = letter
+      }
     }
   }
   return end
+}
+
+/** Whether any of a word's four bytes is below 0x20, `"` or `\\`: the "has a byte less than n" bit trick. */
+function needsEscape(word: number): boolean {
+  const quote = word ^ 0x22222222
+  const backslash = word ^ 0x5c5c5c5c
+  const hits =
+    ((word - 0x20202020) & ~word) | ((quote - 0x01010101) & ~quote) | ((backslash - 0x01010101) & ~backslash)
+  return (hits & 0x80808080) !== 0
 }
 
 function longEscape(byte: number, out: Uint8Array, at: number): number {
