@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { link, mkdir, open, readdir, rm, stat, statfs } from 'node:fs/promises'
+import { link, mkdir, open, rm, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { EvidenceKey, EvidenceStore } from './evidence-store.ts'
@@ -12,8 +12,6 @@ import type { EvidenceKey, EvidenceStore } from './evidence-store.ts'
 export async function openFolderStore(folder: string, reserveBytes: number): Promise<EvidenceStore> {
   const incoming = join(folder, 'incoming')
   await mkdir(incoming, { recursive: true, mode: 0o700 })
-  // What a crash left half-written was never acknowledged: the gateway still has it and sends it again.
-  for (const name of await readdir(incoming)) await rm(join(incoming, name), { force: true })
   const pathOf = (key: EvidenceKey) => join(folder, /\/keys\//.test(key) ? 'keys' : 'objects', key)
 
   const hashOfFile = async (path: string): Promise<string | null> => {
@@ -76,6 +74,11 @@ export async function openFolderStore(folder: string, reserveBytes: number): Pro
       return { freeBytes, reserveBytes, ok: freeBytes >= reserveBytes }
     },
   }
+}
+
+/** At the start, before anything arrives: what a crash left half-written was never acknowledged and comes again. */
+export async function clearIncoming(folder: string): Promise<void> {
+  await rm(join(folder, 'incoming'), { recursive: true, force: true })
 }
 
 async function syncFolder(folder: string): Promise<void> {

@@ -6,6 +6,8 @@ CREATE TABLE recording (
   state text NOT NULL CONSTRAINT recording_state_is_known CHECK (state IN ('arriving', 'complete', 'recovered')),
   first_seen_at timestamptz NOT NULL,
   manifest_hash text,
+  -- Audit entry of the manifest.
+  manifest_entry uuid,
   first_index bigint,
   last_index bigint,
   finished_at timestamptz,

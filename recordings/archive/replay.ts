@@ -1,0 +1,84 @@
+import { Worker } from 'node:worker_threads'
+import type { JWK } from 'jose'
+import type { Secret } from '../../broker/domain/secret.ts'
+import type { Marker, ThreadAnswer, ThreadData, ThreadRequest } from './reader-thread.ts'
+import type { SegmentScan } from './scan.ts'
+import type { TextLine } from './screen-text.ts'
+
+/** At most this many requests wait for the thread; more are refused rather than queued without end. */
+const QUEUE_LIMIT = 64
+
+export type Answered<T> = ({ ok: true } & T) | { ok: false; code: string }
+
+export interface Replay {
+  scan(
+    recording: string,
+    stream: 'screen' | 'input',
+    segment: number,
+  ): Promise<Answered<{ scan: SegmentScan }>>
+  /** One screen segment as asciicast v2, verified on the way. */
+  open(recording: string, segment: number): Promise<Answered<{ cast: Uint8Array }>>
+  text(
+    recording: string,
+    segments: number[],
+    ask: { afterMs: number; limit: number; search: string | null },
+  ): Promise<Answered<{ lines: TextLine[]; next: number | null }>>
+  markers(recording: string, segments: number[]): Promise<Answered<{ markers: Marker[] }>>
+  close(): Promise<void>
+}
+
+/** Starts the replay thread. When it dies, what waited for it fails with `replay-lost` and a new one is started. */
+export function startReplay(folder: string, replayKey: Secret<JWK>): Replay {
+  let next = 0
+  let closed = false
+  const waiting = new Map<number, (answer: ThreadAnswer) => void>()
+  let thread = start()
+
+  function start(): Worker {
+    const data: ThreadData = { folder, replayKey: replayKey.reveal() }
+    const worker = new Worker(new URL('./reader-thread.ts', import.meta.url), {
+      workerData: data,
+      // The key reaches the thread as data only: nothing of this process's environment does.
+      env: {},
+      stdout: false,
+    })
+    worker.on('message', ({ id, result }: { id: number; result: ThreadAnswer }) => {
+      waiting.get(id)?.(result)
+      waiting.delete(id)
+    })
+    worker.on('error', () => undefined)
+    worker.once('exit', () => {
+      for (const settle of waiting.values()) settle({ ok: false, code: 'replay-lost' })
+      waiting.clear()
+      if (!closed) thread = start()
+    })
+    worker.unref()
+    return worker
+  }
+
+  function ask(request: ThreadRequest): Promise<ThreadAnswer> {
+    if (closed || waiting.size >= QUEUE_LIMIT) return Promise.resolve({ ok: false, code: 'replay-busy' })
+    const id = next++
+    return new Promise((settle) => {
+      waiting.set(id, settle)
+      thread.postMessage({ id, request })
+    })
+  }
+
+  return {
+    scan: (recording, stream, segment) =>
+      ask({ task: 'scan', recording, stream, segment }) as Promise<Answered<{ scan: SegmentScan }>>,
+    open: (recording, segment) =>
+      ask({ task: 'open', recording, segment }) as Promise<Answered<{ cast: Uint8Array }>>,
+    text: (recording, segments, options) =>
+      ask({ task: 'text', recording, segments, ...options }) as Promise<
+        Answered<{ lines: TextLine[]; next: number | null }>
+      >,
+    markers: (recording, segments) =>
+      ask({ task: 'markers', recording, segments }) as Promise<Answered<{ markers: Marker[] }>>,
+    async close() {
+      closed = true
+      await thread.terminate()
+    },
+  }
+}
