@@ -1,0 +1,16 @@
+import type { Keyframe } from './screen.ts'
+
+/** Towards the model thread. Ids are the sender's own: each port has its sessions to itself. */
+export type ModelRequest =
+  | { type: 'create'; id: number; cols: number; rows: number }
+  | { type: 'feed'; id: number; bytes: Uint8Array }
+  | { type: 'resize'; id: number; cols: number; rows: number }
+  | { type: 'keyframe'; id: number; request: number }
+  | { type: 'dispose'; id: number }
+
+export type ModelReply =
+  /** Everything up to `position` has been parsed. */
+  | { type: 'ack'; id: number; position: number }
+  | { type: 'keyframe'; id: number; request: number; keyframe: Keyframe }
+  /** The emulator failed on this session's output and starts again from an empty screen. */
+  | { type: 'fault'; id: number; position: number; message: string }
