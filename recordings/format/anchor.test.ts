@@ -23,7 +23,7 @@ it('has one root whatever the order, and a proof for each head', () => {
       ...rest,
       index,
       size,
-      path: path.map((p) => p.toString('base64url')),
+      path: path.map((node) => node.toString('hex')),
     })
     expect(anchorRoot(recording, proof)).toBe(tree.root.toString('hex'))
     expect(anchorRoot(recording, { ...proof, seq: proof.seq + 1 })).not.toBe(tree.root.toString('hex'))

@@ -1,5 +1,4 @@
 import { z } from 'zod'
-import { base64url } from '../../broker/contract/approval-record.ts'
 import { sha256Hex } from '../../broker/contract/audit-entry.ts'
 import { inclusionPath, leafHash, merkleRoot, rootFromInclusion } from '../../broker/domain/merkle.ts'
 import type { Stream } from '../../broker/domain/words.ts'
@@ -63,15 +62,14 @@ export const anchorProof = z.strictObject({
   c: sha256Hex,
   index: count,
   size: count,
-  /** base64url of each 32-byte node, from the leaf upwards. */
-  path: z.array(base64url(32)).max(64),
+  /** From the leaf upwards. */
+  path: z.array(sha256Hex).max(64),
 })
 export type AnchorProof = z.infer<typeof anchorProof>
 
 /** The root that a proof leads to, hex; null when its path has the wrong length. */
 export function anchorRoot(recording: string, proof: AnchorProof): string | null {
-  const path = proof.path.map((node) => Buffer.from(node, 'base64url'))
-  if (path.some((node) => node.length !== 32)) return null
+  const path = proof.path.map((node) => Buffer.from(node, 'hex'))
   const leaf = leafHash(anchorLeaf({ recording, ...proof }))
   return rootFromInclusion(leaf, proof.index, proof.size, path)?.toString('hex') ?? null
 }

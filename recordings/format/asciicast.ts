@@ -9,7 +9,8 @@ import { ESCAPE_GROWTH, escapeJson, incompleteTail } from './json-escape.ts'
  * line, then [t, code, data] lines). A chunk holds whole lines, so what a crash leaves is a file too.
  */
 export const SCREEN_CODES = ['o', 'r', 'm'] as const
-export const INPUT_CODES = ['i', 'm'] as const
+/** Only keystrokes: every input chunk but the first (the header line alone) means that something was sent. */
+export const INPUT_CODES = ['i'] as const
 export type EventCode = 'o' | 'r' | 'm' | 'i'
 
 const cells = z.number().int().min(1).max(10_000)

@@ -65,7 +65,7 @@ export function escapeJson(source: Uint8Array, out: Uint8Array, at: number): num
   return end
 }
 
-/** Whether any of a word's four bytes is below 0x20, `"` or `\\`: the "has a byte less than n" bit trick. */
+/** Whether any of a word's four bytes is below 0x20, `"` or `\`: the "has a byte less than n" bit trick. */
 function needsEscape(word: number): boolean {
   const quote = word ^ 0x22222222
   const backslash = word ^ 0x5c5c5c5c

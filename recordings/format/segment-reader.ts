@@ -168,10 +168,10 @@ export class SegmentReader {
   #ruleProblem(frame: FrameHeader): [string, string] | null {
     if (frame.t1Ms < this.lastT1Ms) return ['frame-time', `chunk ${frame.seq} ends before the one before it`]
     const keyframe = (frame.flags & FLAG.keyframe) !== 0
-    if (this.header?.stream === 'screen' && frame.seq === 0 && !keyframe) {
-      return ['keyframe-missing', 'a screen segment does not begin with a keyframe']
-    }
-    if (keyframe && (this.header?.stream !== 'screen' || !this.#keyframes)) {
+    if (frame.seq === 0 && !keyframe)
+      return ['keyframe-missing', 'the segment does not begin with a keyframe']
+    const belongs = frame.seq === 0 || (this.header?.stream === 'screen' && this.#keyframes)
+    if (keyframe && !belongs) {
       return ['keyframe-misplaced', `chunk ${frame.seq} is a keyframe where none belongs`]
     }
     this.#keyframes = keyframe

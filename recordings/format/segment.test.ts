@@ -127,14 +127,18 @@ describe('a segment', () => {
     )
   })
 
-  it('refuses a screen segment without keyframe and a keyframe in the input', () => {
-    const header = buildHeader(exampleHeader(key))
-    const plain = Buffer.concat(
-      new FrameSealer(key, header.hh).seal(Buffer.from('x'), { t0Ms: 0, t1Ms: 0 }).parts,
-    )
-    expect(read(Buffer.concat([header.bytes, plain])).reader.fault?.code).toBe('keyframe-missing')
-    const input = segment(['x', 'y'], { stream: 'input' })
-    expect(read(Buffer.concat([input.start, ...input.frames])).reader.fault?.code).toBe('keyframe-misplaced')
+  it('begins with a keyframe, which in the input stream is the first chunk alone', () => {
+    for (const stream of ['screen', 'input'] as const) {
+      const header = buildHeader(exampleHeader(key, { stream }))
+      const sealer = new FrameSealer(key, header.hh)
+      const seal = (keyframe: boolean) =>
+        Buffer.concat(sealer.seal(Buffer.from('x'), { t0Ms: 0, t1Ms: 0, keyframe }).parts)
+      const [first, second] = [seal(true), seal(true)]
+      const faultOf = (...parts: Buffer[]) => read(Buffer.concat([header.bytes, ...parts])).reader.fault?.code
+      expect(faultOf(first, second)).toBe(stream === 'screen' ? undefined : 'keyframe-misplaced')
+      const bare = new FrameSealer(key, header.hh).seal(Buffer.from('x'), { t0Ms: 0, t1Ms: 0 })
+      expect(faultOf(...bare.parts)).toBe('keyframe-missing')
+    }
   })
 })
 
