@@ -76,7 +76,8 @@ CREATE TABLE anchor_head (
   root bytea NOT NULL CHECK (octet_length(root) = 32),
   leaf_index integer NOT NULL,
   size integer NOT NULL,
-  path bytea[] NOT NULL,
+  -- Hex of each 32-byte node, from the leaf upwards.
+  path jsonb NOT NULL CHECK (jsonb_typeof(path) = 'array'),
   entry uuid,
   at timestamptz NOT NULL,
   PRIMARY KEY (recording_id, stream, segment, seq, root)

@@ -1,0 +1,83 @@
+import type { GatewayEvent } from '../contract/link.ts'
+import type { Clock, Timer } from '../domain/clock.ts'
+import { unavailable } from '../store/sql.ts'
+
+/** Events of one gateway that wait for the database. Beyond this they stay in the gateway's journal alone. */
+const WAITING_LIMIT = 2_000
+const RETRY_MS = [250, 500, 1_000, 2_000, 5_000] as const
+
+export interface InboxDeps {
+  clock: Clock
+  /** Session row and audit entry in one transaction; idempotent. Throws DatabaseUnavailable to be called again. */
+  commit(seq: number, event: GatewayEvent): Promise<void>
+  /** Only after the commit. */
+  acknowledge(seq: number): void
+  /** Some were left out while the database was down: the gateway should connect again and send them again. */
+  wantsAll(): void
+  failed(error: unknown): void
+}
+
+/**
+ * Commits a gateway's events one after the other, in its order, and acknowledges each only when it is committed. While
+ * the database is down it waits and tries again; once the queue is full, everything later is left to the gateway's
+ * journal, because acknowledging past a hole would lose what is in it.
+ */
+export class EventInbox {
+  readonly #deps: InboxDeps
+  readonly #waiting: { seq: number; event: GatewayEvent }[] = []
+  #busy = false
+  #leftOut = false
+  #closed = false
+  #attempt = 0
+  #timer: Timer | null = null
+
+  constructor(deps: InboxDeps) {
+    this.#deps = deps
+  }
+
+  put(seq: number, event: GatewayEvent): void {
+    if (this.#closed || this.#leftOut) return
+    if (this.#waiting.length >= WAITING_LIMIT) {
+      this.#leftOut = true
+      return
+    }
+    this.#waiting.push({ seq, event })
+    void this.#work()
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#timer?.cancel()
+    this.#waiting.length = 0
+  }
+
+  async #work(): Promise<void> {
+    if (this.#busy) return
+    this.#busy = true
+    try {
+      for (let next = this.#waiting[0]; next && !this.#closed; next = this.#waiting[0]) {
+        try {
+          await this.#deps.commit(next.seq, next.event)
+        } catch (error) {
+          this.#retry(error)
+          return
+        }
+        this.#attempt = 0
+        this.#waiting.shift()
+        if (!this.#closed) this.#deps.acknowledge(next.seq)
+      }
+      if (this.#leftOut && !this.#closed) this.#deps.wantsAll()
+    } finally {
+      this.#busy = false
+    }
+  }
+
+  #retry(error: unknown): void {
+    // Any other error is a bug or a row that was tampered with: it is told, and tried again too, since an event that is
+    // dropped would be gone for good.
+    if (!unavailable(error)) this.#deps.failed(error)
+    const wait = RETRY_MS[Math.min(this.#attempt, RETRY_MS.length - 1)] ?? 5_000
+    this.#attempt += 1
+    this.#timer = this.#deps.clock.after(wait, () => void this.#work())
+  }
+}
