@@ -62,7 +62,8 @@ CREATE TABLE role (
 );
 CREATE INDEX role_by_site ON role (site_id, role);
 
--- Server-side sign-ins. The cookie's value is nowhere in the database, only its SHA-256.
+-- Server-side sign-ins. token_hash is an HMAC, by a key outside the database, over the cookie's secret and the fields
+-- that matter: a row that is inserted here, or moved to another person, opens nothing.
 CREATE TABLE sign_in (
   id uuid PRIMARY KEY,
   token_hash bytea NOT NULL,
@@ -91,6 +92,7 @@ CREATE INDEX sign_in_by_person ON sign_in (person_id) WHERE ended_at IS NULL;
 CREATE INDEX sign_in_by_provider_session ON sign_in (provider, provider_session) WHERE ended_at IS NULL;
 
 CREATE TABLE set_up_link (
+  -- An HMAC over person and token by a key outside the database.
   token_hash bytea PRIMARY KEY,
   person_id uuid NOT NULL REFERENCES person (id),
   -- Null: printed at the first start.

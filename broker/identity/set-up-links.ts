@@ -1,0 +1,100 @@
+import type { Clock } from '../domain/clock.ts'
+import { Failure } from '../domain/failure.ts'
+import type { Principal } from '../domain/principal.ts'
+import type { PublicOrigin } from '../http/origin.ts'
+import type { Query } from '../store/sql.ts'
+import { by } from './actor.ts'
+import { LOCAL_ISSUER, type PersonRow, readPerson } from './rows.ts'
+import type { Tokens } from './tokens.ts'
+import type { Vouching } from './vouched.ts'
+
+const LINK_MS = 24 * 3_600_000
+
+export interface SetUp {
+  person: PersonRow
+  tokenHash: Buffer
+  firstAdministrator: boolean
+}
+
+/**
+ * One-time links with which a local person registers a passkey. The token stands after `#`, so that it reaches no
+ * server log and no referrer; the database keeps an HMAC bound to the person and to whether this is the very first
+ * administrator, so a row made or edited by hand opens nothing.
+ */
+export class SetUpLinks {
+  readonly #origin: PublicOrigin
+  readonly #audit: Vouching
+  readonly #tokens: Tokens
+  readonly #clock: Clock
+
+  constructor(origin: PublicOrigin, audit: Vouching, tokens: Tokens, clock: Clock) {
+    this.#origin = origin
+    this.#audit = audit
+    this.#tokens = tokens
+    this.#clock = clock
+  }
+
+  /** A new link; earlier ones of this person stop working. `caller` null: the first start. */
+  async make(
+    tx: Query,
+    person: PersonRow,
+    caller: { principal: Principal; sourceAddress: string } | null,
+    reason: string | null = null,
+  ): Promise<{ url: string; expiresAt: Date }> {
+    const now = this.#clock.wall()
+    const expiresAt = new Date(now + LINK_MS)
+    const token = this.#tokens.newToken(person.id)
+    const first = caller === null
+    await tx`UPDATE set_up_link SET expires_at = ${new Date(now)}
+      WHERE person_id = ${person.id} AND used_at IS NULL AND expires_at > ${new Date(now)}`
+    await tx`
+      INSERT INTO set_up_link (token_hash, person_id, created_by, first_administrator, created_at, expires_at)
+      VALUES (${this.#tokens.sealSetUp(token, person.id, first)}, ${person.id},
+        ${caller?.principal.personId ?? null}, ${first}, ${new Date(now)}, ${expiresAt})`
+    await this.#audit.record(tx, {
+      ...(caller
+        ? by(caller)
+        : { actor: { kind: 'system', id: 'first-start', name: null, organisation: null } as const }),
+      action: 'set-up-link.made',
+      object: { kind: 'person', id: person.id },
+      reason,
+      details: { expires: expiresAt.toISOString(), firstAdministrator: first },
+    })
+    return { url: `${this.#origin.origin}/set-up#${token}`, expiresAt }
+  }
+
+  /** Throws Failure `set-up-link` when the link is unknown, used or too old. */
+  async read(query: Query, token: string): Promise<SetUp> {
+    const personId = this.#tokens.idOf(token)
+    if (personId === null) throw gone()
+    const seals = [true, false].map((first) => this.#tokens.sealSetUp(token, personId, first)) as [
+      Buffer,
+      Buffer,
+    ]
+    const [row] = await query<
+      { tokenHash: Buffer; personId: string; expiresAt: Date; usedAt: Date | null }[]
+    >`
+      SELECT token_hash AS "tokenHash", person_id AS "personId", expires_at AS "expiresAt", used_at AS "usedAt"
+      FROM set_up_link WHERE token_hash = ${seals[0]} OR token_hash = ${seals[1]}`
+    if (!row || row.usedAt !== null || row.expiresAt.getTime() <= this.#clock.wall()) throw gone()
+    const person = row.personId === personId ? await readPerson(query, personId) : null
+    if (!person?.enabled || person.issuer !== LOCAL_ISSUER) throw gone()
+    return { person, tokenHash: row.tokenHash, firstAdministrator: row.tokenHash.equals(seals[0]) }
+  }
+
+  /** Uses the link up; throws when somebody else was faster. */
+  async use(tx: Query, link: SetUp): Promise<void> {
+    const used = await tx`UPDATE set_up_link SET used_at = ${new Date(this.#clock.wall())}
+      WHERE token_hash = ${link.tokenHash} AND used_at IS NULL RETURNING person_id`
+    if (used.length === 0) throw gone()
+  }
+}
+
+function gone(): Failure {
+  return new Failure(
+    404,
+    'set-up-link',
+    'This link is not valid (any more): it works once, for 24 hours.',
+    'Ask an administrator for a new one.',
+  )
+}
