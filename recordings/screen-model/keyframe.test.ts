@@ -211,7 +211,7 @@ describe('a keyframe restores', () => {
         (cols, rows, output, more) =>
           compareEverywhere(cols, rows, bytes(output.join('')), bytes(more.join(''))),
       ),
-      { numRuns: Number(process.env['KEYFRAME_RUNS'] ?? 150) },
+      { numRuns: Number(process.env.KEYFRAME_RUNS ?? 150) },
     )
   }, 60_000)
 })

@@ -25,8 +25,9 @@ export function keyframeOf(state: XtermState): Uint8Array {
 
 /**
  * Whether the state can be written down exactly. What cannot: a cursor outside the margins in origin mode, a wrap
- * pending behind an erased cell, half a wide character, and a charset that only DECRC could have brought back. They end with the
- * next few bytes of any real program, so a keyframe waits for them (within a limit).
+ * pending behind an erased cell, half a wide character, a character to join that was never drawn, and a charset that
+ * only DECRC could have brought back. They end with the next few bytes of any real program, so a keyframe waits for
+ * them (within a limit).
  */
 export function isExact(state: XtermState): boolean {
   const { cols, buffers } = state._bufferService
@@ -35,6 +36,11 @@ export function isExact(state: XtermState): boolean {
   if (modes.origin && (active.y < active.scrollTop || active.y > active.scrollBottom)) return false
   if (active.x > cols) return false
   if (active.x === cols && !textOf(cellAt(lastPainted(active, cols)))) return false
+  const joined = joinWidth(state)
+  if (joined > 0 && active.x < cols) {
+    const cell = cellAt({ line: active.lines.get(active.ybase + active.y), column: active.x - joined })
+    if (!textOf(cell) || widthOf(cell) !== joined) return false
+  }
   if (hasHalf(active, state._bufferService.rows, cols)) return false
   const { charset, _charsets, glevel } = state._charsetService
   if (charset === _charsets[glevel]) return true

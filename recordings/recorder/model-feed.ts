@@ -1,0 +1,70 @@
+import type { ScreenHandle } from '../screen-model/port.ts'
+
+const BLOCK_BYTES = 64 * 1024
+const FIRST_BLOCK_BYTES = 4 * 1024
+
+/** Gathers output into blocks for the model thread: one message each, given away without another copy. */
+export class ModelFeed {
+  readonly #handle: ScreenHandle
+  #block: Uint8Array<ArrayBuffer> | null = null
+  #length = 0
+  #isScheduled = false
+
+  constructor(handle: ScreenHandle) {
+    this.#handle = handle
+  }
+
+  /** Bytes that the model has not parsed yet. */
+  get lag(): number {
+    return this.#handle.lag + this.#length
+  }
+
+  feed(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) {
+      const block = this.#room(bytes.length - at)
+      const piece = bytes.subarray(at, at + block.length - this.#length)
+      block.set(piece, this.#length)
+      this.#length += piece.length
+      at += piece.length
+      if (this.#length === BLOCK_BYTES) this.flush()
+    }
+    this.#schedule()
+  }
+
+  resize(cols: number, rows: number): void {
+    this.flush()
+    this.#handle.resize(cols, rows)
+  }
+
+  flush(): void {
+    const block = this.#block
+    const length = this.#length
+    this.#block = null
+    this.#length = 0
+    if (!block || length === 0) return
+    // What is sent must own its buffer: short of a whole block, send a fitting copy.
+    this.#handle.feed(length === block.length ? block : block.slice(0, length))
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled || this.#length === 0) return
+    this.#isScheduled = true
+    setImmediate(() => {
+      this.#isScheduled = false
+      this.flush()
+    })
+  }
+
+  #room(wanted: number): Uint8Array<ArrayBuffer> {
+    const block = this.#block
+    if (!block) {
+      this.#block = new Uint8Array(wanted > FIRST_BLOCK_BYTES ? BLOCK_BYTES : FIRST_BLOCK_BYTES)
+      return this.#block
+    }
+    if (this.#length < block.length) return block
+    const grown = new Uint8Array(BLOCK_BYTES)
+    grown.set(block.subarray(0, this.#length))
+    this.#block = grown
+    return grown
+  }
+}
