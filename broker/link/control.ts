@@ -112,29 +112,34 @@ export class ControlConnection {
   #message(data: Buffer, binary: boolean): void {
     if (this.#closed) return
     this.#heard = true
-    if (!this.#handlers.stillAccepted()) return this.close('not-accepted')
     const message = binary ? null : parse(data)
-    if (!message) return this.close('unknown-message')
+    if (!this.#handlers.stillAccepted()) this.close('not-accepted')
+    else if (!message) this.close('unknown-message')
     // Hello comes first and once; what a session is may only be said after it.
-    if ((message.type === 'hello') === this.#greeted) return this.close('out-of-order')
+    else if ((message.type === 'hello') === this.#greeted) this.close('out-of-order')
+    else this.#dispatch(message)
+  }
+
+  #dispatch(message: ControlUp): void {
     switch (message.type) {
       case 'hello':
         this.#greeted = true
-        return this.#handlers.hello(message)
+        this.#handlers.hello(message)
+        break
       case 'event':
-        return this.#handlers.event(message.seq, message.event)
+        this.#handlers.event(message.seq, message.event)
+        break
       case 'credential':
-        return this.#handlers.credential(message)
+        this.#handlers.credential(message)
+        break
       case 'health':
-        return this.#handlers.health(message)
-      case 'opened':
-      case 'done':
-      case 'probed': {
+        this.#handlers.health(message)
+        break
+      default: {
         const asked = this.#asked.get(message.id)
-        // Late, after the time-out: nobody waits any more.
-        if (!asked) return
-        if (asked.type !== message.type) return this.close('wrong-answer')
-        asked.resolve(message)
+        // Null: late, after the time-out; nobody waits any more.
+        if (asked && asked.type !== message.type) this.close('wrong-answer')
+        else asked?.resolve(message)
       }
     }
   }

@@ -67,7 +67,6 @@ export class GatewayLink {
   readonly #deps: LinkDeps
   readonly #connected = new Map<string, Connected>()
   readonly #persisted = new Map<string, number>()
-  #hooks: LinkHooks | null = null
   #server: LinkServer | null = null
   #unfollow: (() => Promise<void>) | null = null
 
@@ -81,7 +80,6 @@ export class GatewayLink {
     hooks: LinkHooks,
     bind: { host: string; port: number },
   ): Promise<{ host: string; port: number }> {
-    this.#hooks = hooks
     this.#unfollow = await this.directory.follow()
     this.#server = await startLinkServer(
       {

@@ -1,0 +1,435 @@
+import { BROKER } from '../audit/event.ts'
+import { IntegrityError } from '../audit/integrity.ts'
+import type { AccessFacts, Decision, DenialReason } from '../domain/access-facts.ts'
+import { hashOf, sha256 } from '../domain/canonical.ts'
+import { conflict, Failure } from '../domain/failure.ts'
+import type { Grant, SessionTicket } from '../domain/grant.ts'
+import { newId } from '../domain/ids.ts'
+import type { ApprovedRequest, RuntimeFacts } from '../domain/ports.ts'
+import type { Principal } from '../domain/principal.ts'
+import { by } from '../identity/actor.ts'
+import { decideAccess } from '../policy/decide-access.ts'
+import { type Tx, unavailable, uniqueViolation } from '../store/sql.ts'
+import type { SessionsDeps, Target } from './deps.ts'
+import { browserHoldSeconds, type LiveSession, LiveSessions } from './live-sessions.ts'
+import { readSession, runningSessions, type SessionRow, type StoredView } from './session-rows.ts'
+import { signGrant, signLease, signTicket } from './tokens.ts'
+
+/** The gateway answers `open` as soon as its recorder is ready; it dials the asset only when the browser is there. */
+const OPEN_MS = 10_000
+export const RENEW_MS = 20_000
+
+export interface Caller {
+  principal: Principal
+  sourceAddress: string
+}
+
+export interface Opening {
+  sessionId: string
+  socket: string
+  ticket: string
+}
+
+/** Opening, attaching and watching; and the memory of what runs. */
+export class Sessions {
+  readonly deps: SessionsDeps
+  readonly live = new LiveSessions()
+
+  constructor(deps: SessionsDeps) {
+    this.deps = deps
+  }
+
+  /** Takes over what ran when this broker started: the gateways say what of it still does. */
+  async adopt(): Promise<void> {
+    for (const row of await runningSessions(this.deps.db.sql)) this.remember(row)
+  }
+
+  remember(row: SessionRow): LiveSession {
+    const known = this.live.get(row.id)
+    if (known) return known
+    const session: LiveSession = {
+      id: row.id,
+      requestId: row.requestId,
+      recordingId: row.recordingId,
+      gatewayId: row.gatewayId,
+      siteId: row.siteId,
+      assetId: row.assetId,
+      endpointId: row.endpointId,
+      personId: row.personId,
+      vendorId: row.vendorId,
+      openedAt: row.openedAt.getTime(),
+      grant: payloadOf(row.grantJws),
+      state: row.state,
+      inputFrozen: row.inputFrozen,
+      cause: row.cause,
+      by: row.by,
+      liveAt: row.liveAt?.getTime() ?? null,
+      holdEndsAt: row.holdEndsAt?.getTime() ?? null,
+      watchers: new Map(row.watchers.map((one) => [one.id, one.name])),
+      ordered: null,
+      stopped: row.stopReason !== null,
+      decideAt: this.deps.clock.monotonic(),
+      deciding: false,
+      lostAt: this.deps.link.online(row.gatewayId) ? null : this.deps.clock.monotonic(),
+      closed: null,
+    }
+    this.live.add(session)
+    return session
+  }
+
+  /** From memory, or from the row when another broker opened it. Null when there is none that runs. */
+  async find(id: string): Promise<LiveSession | null> {
+    const known = this.live.get(id)
+    if (known) return known.closed ? null : known
+    const row = await readSession(this.deps.db.sql, id)
+    return row && row.state !== 'closed' ? this.remember(row) : null
+  }
+
+  async runtime(
+    gatewayId: string | null,
+    endpointId: string | null,
+    authenticatedAt: number | null,
+  ): Promise<RuntimeFacts> {
+    const { link, clockGuard, db } = this.deps
+    const archive = await this.deps.storage()
+    const health = gatewayId === null ? null : link.health(gatewayId)?.health
+    const [busy] =
+      endpointId === null
+        ? []
+        : await db.sql<{ id: string }[]>`
+            SELECT id FROM session WHERE endpoint_id = ${endpointId} AND state <> 'closed' LIMIT 1`
+    return {
+      gatewayOnline: gatewayId !== null && link.online(gatewayId),
+      endpointBusyWith: busy?.id ?? null,
+      clock: clockGuard.view(gatewayId ?? undefined).state,
+      storageBelowReserve:
+        (health !== null && health !== undefined && health.freeBytes < health.reserveBytes) ||
+        archive === null ||
+        archive.freeBytes < archive.reserveBytes,
+      authenticatedAt,
+    }
+  }
+
+  /**
+   * Opens the session of an approved request. Throws Failure `access-denied` (403) with every reason, `endpoint-busy`
+   * (409), `gateway-refused` or `gateway-silent` (502, 504).
+   */
+  async open(
+    caller: Caller,
+    requestId: string,
+    place: { endpointId: string; gatewayId: string | null },
+  ): Promise<Opening> {
+    const { deps } = this
+    const { principal } = caller
+    if (this.live.full)
+      throw new Failure(
+        503,
+        'too-many-sessions',
+        'This broker runs as many sessions as it can.',
+        'Try again later.',
+      )
+    const runtime = await this.runtime(place.gatewayId, place.endpointId, principal.authenticatedAt)
+    const facts = await deps.access.facts({
+      requestId,
+      personId: principal.personId,
+      purpose: 'open',
+      sessionId: null,
+      runtime,
+    })
+    const now = deps.clock.wall()
+    const decision = decideAccess(facts, now)
+    if (!decision.permit) throw await this.#denied(caller, requestId, facts, decision.reasons)
+    const approved = await deps.access.approved(requestId)
+    const target = await deps.target(deps.db.sql, approved.snapshot.endpoint)
+    if (!target || target.gatewayId !== facts.gateway?.id)
+      throw await this.#denied(caller, requestId, facts, [{ code: 'gateway-missing' }])
+    const grant = this.#grant(facts, decision, approved, target, now)
+    if (grant.exp <= grant.iat)
+      throw await this.#denied(caller, requestId, facts, [{ code: 'window-over', closedAt: decision.until }])
+
+    const jws = await signGrant(deps.key, grant)
+    const row = await this.#insert(caller, grant, jws, facts, approved, target, now)
+    const live = this.remember(row)
+    live.decideAt = deps.clock.monotonic() + RENEW_MS
+    await this.#tellGateway(live, jws)
+    deps.audit.checkpoint().catch((error) => this.#quiet(error))
+    deps.hints.publish('sessions')
+    deps.hints.publish('requests')
+    return this.#opening(live, caller.principal, 'open')
+  }
+
+  attach(live: LiveSession, principal: Principal): Promise<Opening> {
+    return this.#opening(live, principal, 'attach')
+  }
+
+  async watch(live: LiveSession, caller: Caller): Promise<Opening> {
+    await this.deps.audit.record(this.deps.db.sql, {
+      action: 'session.watch',
+      ...by(caller),
+      object: { kind: 'session', id: live.id },
+      correlation: correlationOf(live),
+    })
+    return this.#opening(live, caller.principal, 'watch')
+  }
+
+  /** Closes a session that its gateway never had, or that is gone with it. */
+  async close(
+    live: LiveSession,
+    end: 'open-failed' | 'gateway-stopped' | 'lease-lost',
+    message: string,
+  ): Promise<void> {
+    const { deps } = this
+    const now = deps.clock.wall()
+    live.closed = { end, message, by: 'broker', closedAfterMs: null, at: now }
+    live.state = 'closed'
+    await deps.db.tx(async (tx) => {
+      const closed = await tx`
+        UPDATE session SET state = 'closed', ended_at = ${new Date(now)}, end_code = ${end}, end_message = ${message},
+          ended_by = 'broker', input_frozen = true, watchers = '[]', hold_ends_at = NULL
+        WHERE id = ${live.id} AND state <> 'closed' RETURNING id`
+      if (closed.length === 0) return
+      await deps.audit.record(tx, {
+        action: 'session.end',
+        actor: BROKER,
+        object: { kind: 'session', id: live.id },
+        result: 'failed',
+        reason: message,
+        correlation: correlationOf(live),
+        details: { end, presumed: true },
+      })
+    })
+    deps.sockets.close((socket) => socket.session === live.id)
+    deps.hints.publish('sessions')
+  }
+
+  async #opening(live: LiveSession, principal: Principal, use: SessionTicket['use']): Promise<Opening> {
+    const ticket = await signTicket(
+      this.deps.key,
+      {
+        session: live.id,
+        gateway: live.gatewayId,
+        person: principal.personId,
+        personName: principal.name,
+        use,
+      },
+      this.deps.clock.wall(),
+    )
+    return { sessionId: live.id, socket: `/ws/sessions/${live.id}`, ticket }
+  }
+
+  #grant(
+    facts: AccessFacts,
+    decision: Decision & { permit: true },
+    approved: ApprovedRequest,
+    target: Target,
+    now: number,
+  ): Grant {
+    const { snapshot } = approved
+    const { obligations } = decision
+    return {
+      v: 1,
+      jti: newId(now),
+      serial: 1,
+      iat: Math.floor(now / 1000),
+      exp: Math.floor(decision.until / 1000),
+      deployment: this.deps.deployment,
+      session: newId(now),
+      recording: newId(now),
+      gateway: target.gatewayId,
+      site: { id: facts.site.id, name: facts.site.name, timeZone: facts.site.timeZone },
+      asset: {
+        id: facts.asset.id,
+        name: facts.asset.name,
+        criticality: facts.asset.criticality,
+        hash: snapshot.asset.hash,
+      },
+      endpoint: facts.endpoint.id,
+      protocol: facts.endpoint.protocol,
+      address: target.address,
+      identities: facts.endpoint.identities.map(({ algorithm, fingerprint }) => ({ algorithm, fingerprint })),
+      account: snapshot.account,
+      // Both have been cut down by the approvals; what only one of them allows is not allowed.
+      features: obligations.features.filter((feature) => approved.features.includes(feature)),
+      viewOnly: obligations.viewOnly || approved.viewOnly,
+      person: {
+        id: facts.person.id,
+        pseudonym: this.deps.pseudonym(facts.person.id),
+        name: facts.person.name,
+        company: facts.vendor?.name ?? '',
+      },
+      request: {
+        id: snapshot.request.id,
+        version: snapshot.request.version,
+        ticketKey: snapshot.ticket.key,
+        purpose: snapshot.purpose,
+      },
+      snapshotHash: approved.snapshotHash,
+      approvals: approved.approvals,
+      policyHash: hashOf(facts.policy),
+      ending: {
+        ...obligations.ending,
+        inputDuringGrace: obligations.ending.inputDuringGrace && approved.inputDuringGrace,
+      },
+      idleSeconds: obligations.idleSeconds,
+      browserHoldSeconds: browserHoldSeconds(facts.asset.criticality),
+      recordingKeys: this.deps.recordingKeys,
+    }
+  }
+
+  async #insert(
+    caller: Caller,
+    grant: Grant,
+    jws: string,
+    facts: AccessFacts,
+    approved: ApprovedRequest,
+    target: Target,
+    now: number,
+  ): Promise<SessionRow> {
+    const { db, audit } = this.deps
+    const view: StoredView = {
+      asset: {
+        id: grant.asset.id,
+        name: grant.asset.name,
+        criticality: grant.asset.criticality,
+        site: grant.site,
+        zone: target.zone,
+      },
+      person: { id: grant.person.id, name: grant.person.name, company: grant.person.company },
+      features: grant.features,
+      purpose: grant.request.purpose,
+    }
+    const searchable = [
+      view.asset.name,
+      view.asset.site.name,
+      view.person.name,
+      view.person.company,
+      grant.account,
+      grant.request.ticketKey,
+      grant.request.purpose,
+    ]
+      .join('\n')
+      .toLowerCase()
+    try {
+      return await db.tx(async (tx) => {
+        await tx`
+          INSERT INTO session (id, request_id, request_version, recording_id, grant_id, grant_serial, grant_jws, facts,
+            gateway_id, site_id, asset_id, endpoint_id, person_id, vendor_id, protocol, account, view, searchable,
+            ticket_key, state, permit_ends_at, opened_at)
+          VALUES (${grant.session}, ${grant.request.id}, ${grant.request.version}, ${grant.recording}, ${grant.jti},
+            ${grant.serial}, ${jws}, ${json(tx, facts)}, ${grant.gateway}, ${grant.site.id}, ${grant.asset.id},
+            ${grant.endpoint}, ${grant.person.id}, ${caller.principal.vendorId}, ${grant.protocol}, ${grant.account},
+            ${json(tx, view)}, ${searchable}, ${grant.request.ticketKey}, 'opening', ${new Date(grant.exp * 1000)},
+            ${new Date(now)})`
+        await audit.record(tx, {
+          action: 'session.start',
+          ...by(caller),
+          object: { kind: 'session', id: grant.session },
+          correlation: correlationOfGrant(grant),
+          details: {
+            grant: sha256(jws).toString('hex'),
+            serial: grant.serial,
+            until: new Date(grant.exp * 1000).toISOString(),
+            facts: hashOf(facts),
+            snapshot: approved.snapshotHash,
+            approvals: approved.approvals,
+            asset: grant.asset.name,
+            account: grant.account,
+            gateway: grant.gateway,
+          },
+        })
+        const row = await readSession(tx, grant.session)
+        if (!row) throw new Error('the session row is not there')
+        return row
+      })
+    } catch (error) {
+      if (uniqueViolation(error) === 'one_live_session_per_endpoint')
+        throw conflict(
+          'endpoint-busy',
+          'Somebody else is in a session on this endpoint.',
+          'Wait until it is over; the page shows when the endpoint is free.',
+        )
+      throw error
+    }
+  }
+
+  async #tellGateway(live: LiveSession, grantJws: string): Promise<void> {
+    const { link, key, clock } = this.deps
+    const lease = await signLease(key, live.grant, clock.wall())
+    const answer = await link.control(live.gatewayId)?.ask({ type: 'open', grant: grantJws, lease }, OPEN_MS)
+    if (answer?.ok) return
+    const code = answer ? (answer.code ?? 'refused') : 'no-answer'
+    // It may have opened all the same, after the time-out: nothing may be left running.
+    if (!answer) {
+      void link.control(live.gatewayId)?.ask(
+        {
+          type: 'command',
+          session: live.id,
+          command: 'stop',
+          end: 'open-failed',
+          by: 'broker',
+          cause: 'The gateway answered too late.',
+        },
+        OPEN_MS,
+      )
+    }
+    await this.close(live, 'open-failed', `The gateway did not open the session (${code}).`)
+    throw new Failure(
+      answer ? 502 : 504,
+      answer ? 'gateway-refused' : 'gateway-silent',
+      answer ? `The gateway refused the session (${code}).` : 'The gateway did not answer in time.',
+      'Try again; if it stays, tell the site’s operators.',
+    )
+  }
+
+  async #denied(
+    caller: Caller,
+    requestId: string,
+    facts: AccessFacts,
+    reasons: DenialReason[],
+  ): Promise<Failure> {
+    await this.deps.audit.record(this.deps.db.sql, {
+      action: 'session.denied',
+      ...by(caller),
+      object: { kind: 'request', id: requestId },
+      result: 'denied',
+      reason: reasons.map((reason) => reason.code).join(', '),
+      correlation: { request: requestId, ticket: facts.ticket?.key ?? null },
+      details: { reasons: reasons.map((reason) => reason.code), facts: hashOf(facts) },
+    })
+    return new Failure(
+      403,
+      'access-denied',
+      'This session may not open now.',
+      'See what is missing, below; each line says who can give it.',
+      reasons,
+    )
+  }
+
+  #quiet(error: unknown): void {
+    if (!unavailable(error) && !(error instanceof IntegrityError)) this.deps.failed(error)
+  }
+}
+
+export function correlationOf(live: LiveSession) {
+  return correlationOfGrant(live.grant)
+}
+
+function correlationOfGrant(grant: Grant) {
+  return {
+    request: grant.request.id,
+    grant: grant.jti,
+    session: grant.session,
+    recording: grant.recording,
+    ticket: grant.request.ticketKey,
+  }
+}
+
+/** The payload of a JWS that this broker signed and stored; what a gateway acts on it verifies itself. */
+export function payloadOf(jws: string): Grant {
+  return JSON.parse(Buffer.from(jws.split('.')[1] ?? '', 'base64url').toString('utf8')) as Grant
+}
+
+/** Plain data as a jsonb parameter. */
+export function json(tx: Tx, value: object) {
+  return tx.json(JSON.parse(JSON.stringify(value)))
+}

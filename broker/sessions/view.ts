@@ -1,0 +1,97 @@
+import type { LiveSession } from './live-sessions.ts'
+import type { SessionRow, View } from './session-rows.ts'
+
+/** A closed session whose manifest has not come after this long is reported as missing. Milliseconds. */
+export const MANIFEST_DEADLINE_MS = 15 * 60_000
+
+/**
+ * A session for the pages: the row, and over it what this broker knows by now (events that are not committed yet, a
+ * gateway that is out of reach).
+ */
+export function viewOf(row: SessionRow, live: LiveSession | undefined, nowMs: number): View {
+  const running = row.state !== 'closed' && live !== undefined
+  const closed = running ? live.closed : null
+  const state = closed ? 'closed' : running ? live.state : row.state
+  const lost = running && live.lostAt !== null && !closed
+  return {
+    id: row.id,
+    requestId: row.requestId,
+    recordingId: row.recordingId,
+    state,
+    inputFrozen: running ? live.inputFrozen : row.inputFrozen,
+    cause: lost
+      ? 'The gateway is out of reach. The session goes on to the end of its lease and then ends safely.'
+      : running
+        ? live.cause
+        : row.cause,
+    by: running ? live.by : row.by,
+    asset: row.view.asset,
+    protocol: row.protocol,
+    account: row.account,
+    features: row.view.features,
+    person: row.view.person,
+    ticketKey: row.ticketKey,
+    purpose: row.view.purpose,
+    startedAt: isoOr(running && live.liveAt !== null ? new Date(live.liveAt) : row.liveAt),
+    permitEndsAt: (running ? new Date(live.grant.exp * 1000) : row.permitEndsAt).toISOString(),
+    holdEndsAt: isoOr(
+      running ? (live.holdEndsAt === null ? null : new Date(live.holdEndsAt)) : row.holdEndsAt,
+    ),
+    endedAt: isoOr(closed ? new Date(closed.at) : row.endedAt),
+    end: closed ? closed.end : row.end,
+    endMessage: closed ? closed.message : row.endMessage,
+    endedBy: closed ? closed.by : row.endedBy,
+    closedAfterMs: closed ? closed.closedAfterMs : row.closedAfterMs,
+    watchers: running
+      ? [...live.watchers.values()]
+      : state === 'closed'
+        ? []
+        : row.watchers.map((one) => one.name),
+    closingNote: row.closingNote,
+    recording: recordingOf(row, nowMs),
+  }
+}
+
+export function recordingOf(row: SessionRow, nowMs: number): View['recording'] {
+  if (row.manifestEnded === 'clean') return 'complete'
+  if (row.manifestEnded === 'recovered') return 'recovered'
+  if (row.endedAt === null) return 'running'
+  return nowMs - row.endedAt.getTime() > MANIFEST_DEADLINE_MS ? 'missing' : 'arriving'
+}
+
+function isoOr(date: Date | null): string | null {
+  return date === null ? null : date.toISOString()
+}
+
+const COLUMNS: [string, (view: View) => string | number | null][] = [
+  ['session', (view) => view.id],
+  ['site', (view) => view.asset.site.name],
+  ['asset', (view) => view.asset.name],
+  ['criticality', (view) => view.asset.criticality],
+  ['person', (view) => view.person.name],
+  ['company', (view) => view.person.company],
+  ['account', (view) => view.account],
+  ['protocol', (view) => view.protocol],
+  ['ticket', (view) => view.ticketKey],
+  ['purpose', (view) => view.purpose],
+  ['started', (view) => view.startedAt],
+  ['ended', (view) => view.endedAt],
+  ['end', (view) => view.end],
+  ['ended by', (view) => view.endedBy],
+  ['closed after ms', (view) => view.closedAfterMs],
+  ['what was changed', (view) => view.closingNote],
+  ['recording', (view) => view.recording],
+]
+
+export const CSV_HEAD = `${COLUMNS.map(([name]) => cell(name)).join(',')}\r\n`
+
+export function csvLine(view: View): string {
+  return `${COLUMNS.map(([, value]) => cell(value(view))).join(',')}\r\n`
+}
+
+/** RFC 4180; what a spreadsheet would run as a formula is made plain text first (threat 22). */
+function cell(value: string | number | null): string {
+  const text = value === null ? '' : String(value)
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+  return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+}
