@@ -1,6 +1,9 @@
 import type { Secret } from '../../broker/domain/secret.ts'
 
-/** The asset's side of a terminal session: bytes out, bytes in, and a socket that can be taken away at once. */
+/**
+ * The asset's side of a terminal session: bytes out, bytes in, and a socket that can be taken away at once. It starts
+ * paused.
+ */
 export interface TerminalSource {
   /** False when the asset is behind; go on after `onDrain`. */
   write(bytes: Uint8Array): boolean

@@ -2,7 +2,10 @@ import type { Socket } from 'node:net'
 import type { Client, ClientChannel } from 'ssh2'
 import type { SourceEvents, TerminalSource } from '../session/source.ts'
 
-/** A shell channel as a source. Bytes come as ssh2 decrypts them, without a timer in between. */
+/**
+ * A shell channel as a source, paused until the first `resume` (nothing is read before the recorder is there). Bytes
+ * come as ssh2 decrypts them, without a timer in between.
+ */
 export function terminalSource(
   client: Client,
   socket: Socket,
@@ -22,6 +25,8 @@ export function terminalSource(
   }
   channel.on('data', output)
   channel.stderr.on('data', output)
+  channel.pause()
+  channel.stderr.pause()
   channel.on('drain', () => {
     if (!over) events.drain()
   })

@@ -1,0 +1,180 @@
+import { createPrivateKey } from 'node:crypto'
+import { createSecureContext } from 'node:tls'
+import { parentPort, workerData } from 'node:worker_threads'
+import { systemClock } from '../../broker/domain/clock.ts'
+import type { Grant } from '../../broker/domain/grant.ts'
+import { Secret } from '../../broker/domain/secret.ts'
+import { openRecorder } from '../../recordings/recorder/recorder.ts'
+import { screenModelOver } from '../../recordings/screen-model/port.ts'
+import { openCredential } from '../edge/credential.ts'
+import { dialSplice } from '../edge/dial-splice.ts'
+import { InnerServer } from '../edge/inner-server.ts'
+import { Session } from '../session/session.ts'
+import type { Login } from '../session/source.ts'
+import { openSsh } from '../ssh/open-ssh.ts'
+import { VERSION } from '../version.ts'
+import { type FromWorker, processMs, type ToWorker, type WorkerStart } from './messages.ts'
+
+/**
+ * A session worker: it owns its sessions entirely, from the spliced socket to the asset's. The main thread brings
+ * verified tokens and orders, and takes events; no byte of a session passes it.
+ */
+const CREDENTIAL_WAIT_MS = 10_000
+
+const start = workerData as WorkerStart
+const port = parentPort
+if (!port) throw new Error('a session worker runs as a worker thread')
+const say = (message: FromWorker) => port.postMessage(message)
+
+const clock = systemClock
+const seal = new Secret(start.seal)
+const signing = { kid: start.sign.kid, key: createPrivateKey({ key: start.sign, format: 'jwk' }) }
+const context = createSecureContext({
+  key: start.tls.key,
+  cert: start.tls.certificate,
+  ca: start.tls.ca,
+  minVersion: 'TLSv1.3',
+})
+const screenModel = screenModelOver(start.screenModel)
+let brokerKeys = new Map(start.brokerKeys)
+const sessions = new Map<string, Session>()
+const credentials = new Map<number, (jwe: string | null) => void>()
+let nextCredential = 0
+
+const edge = new InnerServer({
+  authority: () => ({
+    brokerKeys,
+    gateway: start.gateway,
+    deployment: start.deployment,
+    site: start.site,
+    now: clock.wall(),
+  }),
+  session: (id) => sessions.get(id) ?? null,
+  refused: (session, code) =>
+    say({ type: 'event', event: { kind: 'refused-by-gateway', session, code, at: clock.wall() } }),
+  heartbeat: start.heartbeat,
+})
+
+/** Asks the broker for the grant's credential, once, and opens it. */
+async function login(grant: Grant): Promise<Login | null> {
+  nextCredential += 1
+  const id = nextCredential
+  const { promise, resolve } = Promise.withResolvers<string | null>()
+  credentials.set(id, resolve)
+  const timer = setTimeout(() => resolve(null), CREDENTIAL_WAIT_MS)
+  say({ type: 'credential', id, session: grant.session, grant: grant.jti })
+  const jwe = await promise
+  clearTimeout(timer)
+  credentials.delete(id)
+  return jwe === null
+    ? null
+    : await openCredential(jwe, seal, { grant, gateway: start.gateway, now: clock.wall() })
+}
+
+function open(message: Extract<ToWorker, { type: 'open' }>): string | null {
+  const { grant } = message
+  if (sessions.has(grant.session)) return 'already-open'
+  const session: Session = new Session(grant, message.lease, {
+    clock,
+    open: (size, events, signal) =>
+      openSsh(
+        { address: grant.address, identities: grant.identities, account: grant.account, ...size },
+        () => login(grant),
+        events,
+        signal,
+      ),
+    record: (target, size) =>
+      openRecorder({
+        grant,
+        grantHash: message.grantHash,
+        // The grant names the request; the ticket's snapshot stays with the broker.
+        ticketHash: null,
+        gateway: { id: start.gateway, version: VERSION, bootId: start.bootId, signing },
+        target: { kind: 'ssh-host-key', ...target },
+        spool: start.spool,
+        clock,
+        clockState: { source: 'system', offsetMs: message.clockOffsetMs },
+        screenModel,
+        size,
+      }),
+    report: (event) => {
+      say({ type: 'event', event })
+      if (event.kind === 'session-state') say({ type: 'state', session: grant.session, state: event.state })
+      if (event.kind === 'session-live') say({ type: 'state', session: grant.session, state: 'live' })
+    },
+    closed: (recording) => {
+      sessions.delete(grant.session)
+      say({
+        type: 'closed',
+        session: grant.session,
+        recording: grant.recording,
+        manifest: recording && !recording.stored ? recording.jws : null,
+      })
+    },
+  })
+  sessions.set(grant.session, session)
+  return null
+}
+
+async function dial(message: Extract<ToWorker, { type: 'dial' }>): Promise<string | null> {
+  if (!sessions.has(message.session)) return 'no-such-session'
+  const socket = await dialSplice(message.broker, message.splice, context)
+  if (!socket) return 'splice-failed'
+  edge.accept(socket, message.session)
+  return null
+}
+
+port.on('message', (message: ToWorker) => {
+  const answer = (id: number, code: string | null, tookMs: number | null = null) =>
+    say({ type: 'answer', id, ok: code === null, code, tookMs })
+  switch (message.type) {
+    case 'open':
+      answer(message.id, open(message))
+      return
+    case 'dial':
+      void dial(message).then(
+        (code) => answer(message.id, code),
+        () => answer(message.id, 'splice-failed'),
+      )
+      return
+    case 'lease': {
+      const session = sessions.get(message.session)
+      const code = session ? session.renew(message.lease, message.grant, message.grantHash) : null
+      if (code && code !== 'session-over')
+        say({
+          type: 'event',
+          event: { kind: 'refused-by-gateway', session: message.session, code, at: clock.wall() },
+        })
+      return
+    }
+    case 'command': {
+      const session = sessions.get(message.session)
+      if (!session) {
+        answer(message.id, 'no-such-session')
+        return
+      }
+      const waited = processMs() - message.receivedAt
+      const done = session.command({ ...message, receivedAt: clock.monotonic() - waited })
+      say({ type: 'answer', id: message.id, ...done })
+      return
+    }
+    case 'credential':
+      credentials.get(message.id)?.(message.jwe)
+      return
+    case 'broker-keys':
+      brokerKeys = new Map(message.keys)
+      return
+    case 'heads':
+      say({
+        type: 'heads',
+        id: message.id,
+        heads: [...sessions.values()].flatMap((session) => session.heads()),
+      })
+      return
+    case 'shut-down':
+      void Promise.all([...sessions.values()].map((session) => session.gatewayStops())).then(() =>
+        answer(message.id, null),
+      )
+  }
+})
+say({ type: 'ready' })
