@@ -58,6 +58,7 @@ export async function signCheckpoint(
   options: { origin: string; epoch: number; logKey: LogSigner; previous: SignedTreeHead | null },
 ): Promise<SignedTreeHead> {
   const { origin, epoch, logKey, previous } = options
+  // One snapshot for size and nodes; the row is written outside it, because another broker may write the same one.
   const head = await db.tx(async (tx) => {
     if (previous) await mustExtend(tx, previous)
     const size = await logSize(tx)
@@ -69,10 +70,12 @@ export async function signCheckpoint(
     // Verified as any reader would before it leaves: a broken key must fail here, loudly.
     const read = parseCheckpoint(note)
     if (!read || !verifyCheckpoint(read, key)) throw new Error('the log key signs what does not verify')
-    await tx`INSERT INTO audit.checkpoint (epoch, size, root, note) VALUES (${epoch}, ${size}, ${root}, ${note})
-      ON CONFLICT (epoch, size) DO NOTHING`
     return { size, root, note }
-  }, 'repeatable read')
+  }, 'repeatable read read only')
+  if (head !== previous) {
+    await db.sql`INSERT INTO audit.checkpoint (epoch, size, root, note)
+      VALUES (${epoch}, ${head.size}, ${head.root}, ${head.note}) ON CONFLICT (epoch, size) DO NOTHING`
+  }
   return head
 }
 

@@ -32,6 +32,8 @@ export interface AuditEvent {
 
 /** What the log knows by itself at that moment. */
 export interface EntryContext {
+  /** Fixed beforehand for a journaled event, so that delivering it twice is noticed. */
+  id?: string
   now: number
   clock: AuditEntry['clock']
   node: string
@@ -50,7 +52,7 @@ export function buildEntry(
   const correlation = event.correlation ?? {}
   const entry = auditEntry.parse({
     v: 1,
-    id: newId(context.now),
+    id: context.id ?? newId(context.now),
     type: event.action.slice(0, Math.max(0, event.action.indexOf('.'))),
     action: event.action,
     actor: {

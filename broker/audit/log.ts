@@ -1,14 +1,24 @@
 import type { AuditEntry } from '../contract/audit-entry.ts'
 import { logOrigin } from '../contract/checkpoint.ts'
 import type { Clock, Timer } from '../domain/clock.ts'
+import { newId } from '../domain/ids.ts'
 import type { Secret } from '../domain/secret.ts'
-import type { Database, Query, Subscription, Tx } from '../store/sql.ts'
+import { type Database, type Query, type Subscription, unavailable } from '../store/sql.ts'
 import { openAlarm } from './alarms.ts'
 import { type CheckpointFile, openCheckpointFile } from './checkpoint-file.ts'
 import { type LogSigner, type SignedTreeHead, signCheckpoint } from './checkpoints.ts'
 import { type AuditEvent, BROKER, type EntryContext } from './event.ts'
 import { IntegrityError } from './integrity.ts'
+import { type AuditJournal, type JournaledEvent, openJournal, stageOnce, tooLate } from './journal.ts'
 import { type ConsistencyProof, consistencyProof, type InclusionProof, inclusionProof } from './proofs.ts'
+import {
+  type AuditFilter,
+  type AuditPage,
+  entriesAsCsv,
+  entriesInOrder,
+  type FoundEntry,
+  findEntries,
+} from './query.ts'
 import { logSize, sequenceBatch } from './sequencer.ts'
 import { stage } from './stage.ts'
 import { verifyAgainst } from './verify-log.ts'
@@ -28,6 +38,8 @@ export interface AuditLogOptions {
   logKey: LogSigner
   /** checkpoints.log, outside the database. */
   checkpointFile: string
+  /** audit-journal.ndjson: entries made while the database is down. */
+  journalFile: string
   clockState: () => AuditEntry['clock']
   policy: () => string | null
   /** Told of every integrity alarm, also when the database could not take it. */
@@ -53,6 +65,15 @@ export interface AuditLog {
   latestCheckpoint(): Promise<SignedTreeHead | null>
   inclusion(index: number, size: number): Promise<InclusionProof>
   consistency(oldSize: number, newSize: number): Promise<ConsistencyProof>
+  /**
+   * For what works while the database is down (an operator's stop, a site lock): writes the entry, or, when the
+   * database does not answer in time, to the journal on disk, from which it is delivered later.
+   */
+  recordAlways(event: JournaledEvent): Promise<'recorded' | 'journaled'>
+  find(filter: AuditFilter, page: { cursor?: string | null | undefined; limit: number }): Promise<AuditPage>
+  /** All sequenced entries that match, oldest first. */
+  inOrder(filter: AuditFilter): AsyncGenerator<FoundEntry>
+  csv(filter: AuditFilter): AsyncGenerator<string>
   /** Opens the alarm and writes `integrity.alarm`; every integrity finding of the product goes through here. */
   alarm(error: IntegrityError): Promise<void>
   /** One round: takes what is staged, signs when a checkpoint is due. The loop calls it; tests may too. */
@@ -64,6 +85,8 @@ const POLL_MS = 500
 const CHECKPOINT_EVERY_MS = 60_000
 const CHECKPOINT_EVERY_ENTRIES = 1_000
 const BATCH = 1_000
+/** An operator's stop waits no longer than this for its entry. */
+const RECORD_DEADLINE_MS = 1_000
 
 /**
  * Opens the log: checks the database against the last checkpoint in the file (a cut or rewritten log is refused
@@ -72,7 +95,8 @@ const BATCH = 1_000
  */
 export async function openAuditLog(options: AuditLogOptions): Promise<AuditLog> {
   const file = await openCheckpointFile(options.checkpointFile)
-  const log = new Log(options, file)
+  const journal = await openJournal(options.journalFile, options.macKey)
+  const log = new Log(options, file, journal)
   try {
     await log.start()
   } catch (error) {
@@ -87,6 +111,7 @@ class Log implements AuditLog {
   readonly #origin: string
   readonly #epoch: number
   readonly #file: CheckpointFile
+  readonly #journal: AuditJournal
   readonly #seen: SeenEntries = new Map()
   /** The last tree head known for certain: signed by us, or read from the file. The log only ever grows from it. */
   #head: SignedTreeHead | null = null
@@ -97,8 +122,10 @@ class Log implements AuditLog {
   #subscription: Subscription | null = null
   #running: Promise<void> | null = null
   #again = false
+  #signing: Promise<unknown> = Promise.resolve()
 
-  constructor(options: AuditLogOptions, file: CheckpointFile) {
+  constructor(options: AuditLogOptions, file: CheckpointFile, journal: AuditJournal) {
+    this.#journal = journal
     this.#options = options
     this.#epoch = options.epoch ?? 0
     this.#origin = logOrigin(options.deployment, this.#epoch)
@@ -189,6 +216,32 @@ class Log implements AuditLog {
     return consistencyProof(this.#options.db.sql, oldSize, newSize)
   }
 
+  async recordAlways(event: JournaledEvent): Promise<'recorded' | 'journaled'> {
+    const context = { ...this.#context(), id: newId(this.#options.clock.wall()) }
+    const write = () => this.#options.db.tx((tx) => stageOnce(tx, this.#options.macKey, event, context))
+    try {
+      await Promise.race([write(), tooLate(RECORD_DEADLINE_MS)])
+      return 'recorded'
+    } catch (error) {
+      if (!unavailable(error)) throw error
+      // Should the late transaction commit after all, the fixed id keeps the delivery from writing it twice.
+      await this.#journal.write(event, context)
+      return 'journaled'
+    }
+  }
+
+  find(filter: AuditFilter, page: { cursor?: string | null | undefined; limit: number }): Promise<AuditPage> {
+    return findEntries(this.#options.db.sql, this.#options.macKey, filter, page)
+  }
+
+  inOrder(filter: AuditFilter): AsyncGenerator<FoundEntry> {
+    return entriesInOrder(this.#options.db.sql, this.#options.macKey, filter)
+  }
+
+  csv(filter: AuditFilter): AsyncGenerator<string> {
+    return entriesAsCsv(this.#options.db.sql, this.#options.macKey, filter)
+  }
+
   async alarm(error: IntegrityError): Promise<void> {
     this.#options.onAlarm?.(error)
     try {
@@ -213,6 +266,7 @@ class Log implements AuditLog {
 
   async round(): Promise<void> {
     if (this.#halted) throw this.#halted
+    await this.#deliver()
     await this.#drain()
     const size = await this.size()
     const fresh = size - (this.#head?.size ?? 0)
@@ -227,12 +281,32 @@ class Log implements AuditLog {
     this.#timer?.cancel()
     await this.#subscription?.close().catch(() => undefined)
     await this.#running?.catch(() => undefined)
+    await this.#journal.close()
     await this.#file.close()
   }
 
   #context(): EntryContext {
     const { clock, clockState, node, boot, policy } = this.#options
     return { now: clock.wall(), clock: clockState(), node, boot, policy: policy() }
+  }
+
+  /** Journaled entries keep the time of what happened, and say how late they came. */
+  async #deliver(): Promise<void> {
+    if (this.#journal.waiting() === 0) return
+    await this.#journal.deliver(async ({ event, context }) => {
+      const delayMs = Math.max(0, Math.round(this.#options.clock.wall() - context.now))
+      const late = { ...event, details: { ...event.details, delivered: 'journal', delayMs } }
+      await this.#options.db.tx((tx) => stageOnce(tx, this.#options.macKey, late, context))
+    })
+    for (const line of this.#journal.takeForged()) {
+      await this.alarm(
+        new IntegrityError(
+          'entry-not-ours',
+          `journal line ${line}`,
+          'A line of the audit journal was not written by a broker.',
+        ),
+      )
+    }
   }
 
   async #drain(): Promise<void> {
@@ -252,7 +326,14 @@ class Log implements AuditLog {
     }
   }
 
-  async #sign(): Promise<SignedTreeHead> {
+  /** One after the other, so that an older head never replaces a newer one. */
+  #sign(): Promise<SignedTreeHead> {
+    const next = this.#signing.catch(() => undefined).then(() => this.#signNow())
+    this.#signing = next
+    return next
+  }
+
+  async #signNow(): Promise<SignedTreeHead> {
     if (this.#halted) throw this.#halted
     const { db, logKey } = this.#options
     try {
@@ -300,4 +381,4 @@ class Log implements AuditLog {
   }
 }
 
-export type { AuditEvent, ObjectState, SignedTreeHead, Tx }
+export type { AuditEvent, AuditFilter, AuditPage, FoundEntry, ObjectState, SignedTreeHead }

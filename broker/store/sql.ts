@@ -101,7 +101,7 @@ export function openDatabase(to: ConnectTo, options: DatabaseOptions = {}): Data
         // The driver's type unwraps arrays of promises; what `work` gives is already awaited.
         return (await within(
           deadline,
-          sql.begin(`isolation level ${isolation}`, (tx) => work(tx)),
+          sql.begin(`isolation level ${isolation.replace(' read only', ', read only')}`, (tx) => work(tx)),
         )) as Awaited<ReturnType<typeof work>>
       } catch (error) {
         throw unavailable(error) ? new DatabaseUnavailable(error) : error
