@@ -1,0 +1,255 @@
+import { type AuditEntry, EVIDENCE_ACTIONS } from '../../broker/contract/audit-entry.ts'
+import { type Grant, JWS_TYPES } from '../../broker/domain/grant.ts'
+import { grantSchema } from '../format/grant-schema.ts'
+import type { SegmentHeader } from '../format/header.ts'
+import { decodeJws, jwsHash, verifyJws } from '../format/jws.ts'
+import { approvalPath, grantSerialOf, laterGrantPath, PACKAGE_FILES } from '../format/package-layout.ts'
+import { findKey, type TrustFile } from '../format/trust.ts'
+import { type ApprovalContext, type BaseLimits, checkApprovals } from './check-approvals.ts'
+import type { LogFacts } from './check-log.ts'
+import type { Sealed } from './check-manifest.ts'
+import type { InputWindow } from './check-window.ts'
+import { digestOf, type PackageReader, readText } from './package-reader.ts'
+import type { Findings } from './report.ts'
+
+const CHECK = 'authority'
+/** Chunk times are whole milliseconds on another clock than `exp`. */
+const ROUNDING_MS = 1000
+
+export interface ReadGrant {
+  path: string
+  hash: string
+  kid: string
+  jws: string
+  grant: Grant
+}
+
+/** The opening grant and the later ones by serial, decoded only: their signatures are checked with the rest. */
+export async function readGrants(reader: PackageReader, findings: Findings): Promise<ReadGrant[]> {
+  const serials = reader
+    .files()
+    .map((file) => grantSerialOf(file.path))
+    .filter((serial) => serial !== null)
+    .sort((a, b) => a - b)
+  const paths = [PACKAGE_FILES.grant, ...serials.map(laterGrantPath)]
+  const grants: ReadGrant[] = []
+  for (const path of paths) {
+    const text = await readText(reader, path)
+    const decoded = text.ok ? decodeJws(text.value, JWS_TYPES.grant, grantSchema) : text
+    if (!text.ok || !decoded.ok) {
+      const problem = decoded as Exclude<typeof decoded, { ok: true }>
+      findings.fail(CHECK, problem.code, path, problem.message)
+      continue
+    }
+    const { kid, payload } = decoded.value
+    grants.push({ path, hash: jwsHash(text.value), kid, jws: text.value, grant: payload as Grant })
+  }
+  return grants
+}
+
+export interface AuthorityContext {
+  reader: PackageReader
+  trust: TrustFile
+  log: LogFacts
+  sealed: Sealed
+  header: SegmentHeader | null
+  grants: ReadGrant[]
+}
+
+/** Check 8: somebody who may approve approved exactly this, and it was not the one who asked. */
+export async function checkAuthority(
+  context: AuthorityContext,
+  findings: Findings,
+): Promise<InputWindow | null> {
+  const { grants, header, sealed, reader } = context
+  const [opening] = grants
+  if (opening?.path !== PACKAGE_FILES.grant) return null
+  await checkSignatures(context, findings)
+  checkDeclared(context, findings)
+  if (header) checkHeader(opening, grants, header, findings)
+  for (const later of grants.slice(1)) checkLater(opening, later, findings)
+  await checkDocument(reader, PACKAGE_FILES.policy, header?.policy ?? null, findings)
+  await checkDocument(reader, PACKAGE_FILES.asset, header?.asset ?? null, findings)
+  await checkDocument(reader, PACKAGE_FILES.ticket, sealed.manifest.hashes.ticket, findings)
+  const ticket = await digestOf(reader, PACKAGE_FILES.ticket)
+
+  const limits: (BaseLimits | null)[] = []
+  const named = new Set<string>()
+  for (const grant of grants) {
+    for (const approval of grant.grant.approvals) named.add(approvalPath(approval))
+    const approvals: ApprovalContext = {
+      ...context,
+      ticketHash: ticket?.sha256 ?? null,
+      opening: opening.grant,
+    }
+    limits.push(await checkApprovals(approvals, grant, grant !== opening, findings))
+  }
+  for (const { path } of reader.files()) {
+    if (path.startsWith('approvals/') && !named.has(path)) {
+      findings.fail(CHECK, 'approval-undeclared', path, 'no grant names this approval')
+    }
+  }
+  const { grant } = opening
+  findings.passed(
+    CHECK,
+    `${grant.person.name} (${grant.person.company}) as ${grant.account} on ${grant.asset.name}, ticket ${grant.request.ticketKey}`,
+  )
+  return windowOf(grants, limits)
+}
+
+function windowOf(grants: ReadGrant[], limits: (BaseLimits | null)[]): InputWindow | null {
+  const known = limits.filter((one) => one !== null)
+  if (known.length === 0 || known.length < grants.length) return null
+  return {
+    opensAtMs: Math.max(...known.map((one) => one.opensAtMs)),
+    limitMs: Math.max(
+      ...grants.map(({ grant: { exp, ending } }) => {
+        return exp * 1000 + ROUNDING_MS + (ending.inputDuringGrace ? ending.holdSeconds * 1000 : 0)
+      }),
+    ),
+    viewOnly: grants.every(({ grant }) => grant.viewOnly),
+  }
+}
+
+async function checkSignatures(
+  { grants, trust, log, sealed }: AuthorityContext,
+  findings: Findings,
+): Promise<void> {
+  for (const [at, one] of grants.entries()) {
+    const index = at === 0 ? (sealed.receipt?.first_index ?? null) : extensionIndex(log, one)
+    if (index === null) {
+      findings.fail(CHECK, 'grant-entry-missing', one.path, 'the log has no entry for this grant')
+      continue
+    }
+    const key = findKey(trust, one.kid, 'broker', index)
+    if (!key) {
+      findings.fail(
+        CHECK,
+        'key-unknown',
+        one.path,
+        `no broker key "${one.kid}" is trusted at this place of the log`,
+      )
+      continue
+    }
+    const verified = await verifyJws(one.jws, JWS_TYPES.grant, grantSchema, key.x)
+    if (!verified.ok) findings.fail(CHECK, verified.code, one.path, verified.message)
+  }
+}
+
+function extensionIndex(log: LogFacts, { hash, grant }: ReadGrant): number | null {
+  const matches = (entry: AuditEntry) =>
+    entry.action === EVIDENCE_ACTIONS.sessionExtend &&
+    entry.details.grant === hash &&
+    entry.details.serial === grant.serial &&
+    entry.correlation.session === grant.session &&
+    entry.correlation.recording === grant.recording
+  for (const [index, entry] of log.entries) if (matches(entry)) return index
+  return null
+}
+
+/** The gateway's manifest names the same grants and approvals as the broker's package carries. */
+function checkDeclared({ grants, sealed }: AuthorityContext, findings: Findings): void {
+  const { hashes } = sealed.manifest
+  const same = (a: string[], b: string[]) => a.length === b.length && a.every((one, at) => one === b[at])
+  const approvals = new Set(grants.flatMap(({ grant }) => grant.approvals))
+  const declared = new Set(hashes.approvals)
+  if (
+    !same(
+      hashes.grants,
+      grants.map((one) => one.hash),
+    )
+  ) {
+    findings.fail(CHECK, 'grant-undeclared', 'manifest.jws', 'its grants are not the grants of the package')
+  }
+  if (!same([...approvals].sort(), [...declared].sort())) {
+    findings.fail(
+      CHECK,
+      'grant-undeclared',
+      'manifest.jws',
+      'its approvals are not those that the grants name',
+    )
+  }
+}
+
+function checkHeader(
+  opening: ReadGrant,
+  grants: ReadGrant[],
+  header: SegmentHeader,
+  findings: Findings,
+): void {
+  const mismatch = (path: string, message: string) => findings.fail(CHECK, 'grant-mismatch', path, message)
+  if (opening.hash !== header.grant) mismatch(opening.path, 'the recording was opened under another grant')
+  const { asset, policyHash, identities } = opening.grant
+  if (asset.hash !== header.asset || policyHash !== header.policy) {
+    mismatch(opening.path, "the recording's asset or policy is another than the grant's")
+  }
+  for (const { path, grant } of grants) {
+    const same =
+      grant.deployment === header.deployment &&
+      grant.recording === header.recording &&
+      grant.session === header.session &&
+      grant.site.id === header.site &&
+      grant.gateway === header.gateway.id &&
+      grant.account === header.account &&
+      grant.person.pseudonym === header.user
+    if (!same) mismatch(path, 'the grant is for another session, site, gateway, account or person')
+  }
+  const { target } = header
+  const pinned =
+    identities.length === 0 ||
+    (target.kind === 'ssh-host-key' &&
+      identities.some((one) => one.fingerprint === target.fingerprint && one.algorithm === target.algorithm))
+  if (target.kind !== 'ssh-host-key' || !pinned) {
+    findings.fail(
+      CHECK,
+      'target-mismatch',
+      opening.path,
+      'the machine reached is not one that the grant pins',
+    )
+  }
+}
+
+function checkLater(opening: ReadGrant, later: ReadGrant, findings: Findings): void {
+  const facts = ({ grant }: ReadGrant) =>
+    JSON.stringify([
+      grant.session,
+      grant.recording,
+      grant.gateway,
+      grant.site.id,
+      grant.asset.id,
+      grant.endpoint,
+      grant.protocol,
+      grant.account,
+      grant.person.id,
+      grant.snapshotHash,
+      grant.request.id,
+    ])
+  const ascends =
+    later.grant.serial > opening.grant.serial && later.path === laterGrantPath(later.grant.serial)
+  if (!ascends || facts(later) !== facts(opening)) {
+    findings.fail(
+      CHECK,
+      'grant-mismatch',
+      later.path,
+      'it does not prolong the grant that opened the session',
+    )
+  }
+}
+
+async function checkDocument(
+  reader: PackageReader,
+  path: string,
+  expected: string | null,
+  findings: Findings,
+): Promise<void> {
+  if (expected === null || !reader.files().some((file) => file.path === path)) return
+  const digest = await digestOf(reader, path)
+  if (digest?.sha256 !== expected) {
+    findings.fail(
+      CHECK,
+      'document-mismatch',
+      path,
+      'it is not the document that the recording names by its hash',
+    )
+  }
+}

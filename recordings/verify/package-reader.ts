@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto'
+import { LINE_LIMIT, sizeLimit } from '../format/package-layout.ts'
+import { fault, good, type Result } from '../format/result.ts'
+
+/** Where a package's files come from: a zip on disk, a browser's file, a store. The verifier does no I/O itself. */
+export interface PackageReader {
+  files(): { path: string; size: number }[]
+  /** The file's bytes, in pieces. Throws or breaks off when they cannot be read. */
+  open(path: string): AsyncIterable<Uint8Array>
+}
+
+/** A whole small file as text. Codes: package-file-missing, package-size, package-unreadable. */
+export async function readText(reader: PackageReader, path: string): Promise<Result<string>> {
+  const entry = reader.files().find((file) => file.path === path)
+  if (!entry) return fault('package-file-missing', 'the file is missing')
+  if (entry.size > (sizeLimit(path) ?? 0)) return fault('package-size', 'the file is larger than allowed')
+  const pieces: Uint8Array[] = []
+  try {
+    for await (const piece of reader.open(path)) pieces.push(piece)
+    return good(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(Buffer.concat(pieces)))
+  } catch (error) {
+    return fault('package-unreadable', `the file cannot be read: ${messageOf(error)}`)
+  }
+}
+
+/** The lines of an .ndjson file, parsed; a line that is none comes as undefined, and ends the reading. */
+export async function* readLines(
+  reader: PackageReader,
+  path: string,
+): AsyncGenerator<{ line: number; value: unknown }> {
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  let rest: Buffer = Buffer.alloc(0)
+  let line = 0
+  try {
+    for await (const piece of reader.open(path)) {
+      rest = Buffer.concat([rest, piece])
+      for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
+        line += 1
+        yield {
+          line,
+          value: end > LINE_LIMIT ? undefined : JSON.parse(decoder.decode(rest.subarray(0, end))),
+        }
+        rest = rest.subarray(end + 1)
+      }
+      if (rest.length > LINE_LIMIT) break
+    }
+  } catch {
+    yield { line: line + 1, value: undefined }
+    return
+  }
+  if (rest.length > 0) yield { line: line + 1, value: undefined }
+}
+
+/** Length and SHA-256 of a file, streamed; null when it cannot be read. */
+export async function digestOf(
+  reader: PackageReader,
+  path: string,
+): Promise<{ bytes: number; sha256: string } | null> {
+  const hash = createHash('sha256')
+  let bytes = 0
+  try {
+    for await (const piece of reader.open(path)) {
+      hash.update(piece)
+      bytes += piece.length
+    }
+  } catch {
+    return null
+  }
+  return { bytes, sha256: hash.digest('hex') }
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
