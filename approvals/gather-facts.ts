@@ -378,6 +378,7 @@ async function approvalFacts(
     record,
     facts: {
       id: row.id,
+      hash: row.document_hash,
       decision: row.decision,
       snapshotHash: row.snapshot_hash,
       approver: {
@@ -385,8 +386,7 @@ async function approvalFacts(
         name: approver?.name ?? 'somebody unknown',
         accounts: approver?.accounts ?? [],
         vendorId: approver?.vendorId ?? null,
-        enabled:
-          approver?.enabled === true && !over(approver.accountEndsAt, deps.clock.wall()),
+        enabled: approver?.enabled === true && !over(approver.accountEndsAt, deps.clock.wall()),
         roles: approver?.roles ?? [],
       },
       method: record?.method ?? 'passkey',

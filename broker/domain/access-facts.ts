@@ -136,6 +136,8 @@ export interface RuleFacts {
 
 export interface ApprovalFacts {
   id: string
+  /** SHA-256 (hex) of the signed document: its name in grants. */
+  hash: string
   decision: 'granted' | 'declined'
   snapshotHash: string
   approver: {
@@ -233,7 +235,7 @@ export interface Obligations {
   idleSeconds: number
   watcher: boolean
   operatorReady: boolean
-  /** The approvals that carry the permit. */
+  /** Hashes of the signed documents that carry the permit, those of extensions included. */
   approvals: string[]
 }
 

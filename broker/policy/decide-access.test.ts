@@ -237,7 +237,7 @@ describe('permits', () => {
       permit: true,
       until: SIX,
       recheckAt: TWO + 30_000,
-      obligations: { recording: true, viewOnly: false, approvals: ['approval-paul'] },
+      obligations: { recording: true, viewOnly: false, approvals: ['hash-paul'] },
     })
   })
 
@@ -330,7 +330,7 @@ describe('approvals', () => {
     const facts = goodFacts({ approvals: [approvalBy('vera', {}), approvalBy('paul')] })
     expect(decideAccess(facts, TWO)).toMatchObject({
       permit: true,
-      obligations: { approvals: ['approval-paul'] },
+      obligations: { approvals: ['hash-paul'] },
     })
   })
 
@@ -438,7 +438,10 @@ describe('extensions', () => {
   const decide = (facts: AccessFacts) => decideAccess({ ...facts, purpose: 'renew' }, at)
 
   it('an approved one gives more time', () => {
-    expect(decide(goodFacts({ extensions: [extension()] }))).toMatchObject({ until: SIX + HOUR })
+    expect(decide(goodFacts({ extensions: [extension()] }))).toMatchObject({
+      until: SIX + HOUR,
+      obligations: { approvals: ['hash-paul', 'hash-rita'] },
+    })
   })
   it('never beyond the ticket', () => {
     const facts = goodFacts({ extensions: [extension({ closesAt: SIX + 9 * HOUR })] })

@@ -66,7 +66,7 @@ export function decideAccess(facts: AccessFacts, at: number): Decision {
     idleSeconds: policy.idleSeconds,
     watcher: policy.watcherFor.includes(facts.asset.criticality),
     operatorReady: facts.asset.operatorsUseConsole,
-    approvals: carried.counted.map((approval) => approval.id),
+    approvals: [...carried.counted.map((approval) => approval.hash), ...window.approvals],
   }
   return {
     permit: true,
@@ -222,16 +222,19 @@ function decideWindow(
   policy: AccessPolicy | null,
   terms: { opensAt: number; closesAt: number },
   reasons: DenialReason[],
-): { closesAt: number } {
+): { closesAt: number; approvals: string[] } {
   let closesAt = terms.closesAt
+  const approvals: string[] = []
   for (const extension of facts.extensions) {
-    const until = extendedUntil(facts, extension, policy, at)
-    if (until !== null && until > closesAt) closesAt = until
+    const extended = extendedUntil(facts, extension, policy, at)
+    if (extended === null || extended.until <= terms.closesAt) continue
+    closesAt = Math.max(closesAt, extended.until)
+    approvals.push(...extended.approvals)
   }
   if (terms.opensAt >= closesAt) reasons.push({ code: 'window-empty' })
   else if (at < terms.opensAt) reasons.push({ code: 'window-not-open', opensAt: terms.opensAt })
   else if (at >= closesAt) reasons.push({ code: 'window-over', closedAt: closesAt })
-  return { closesAt }
+  return { closesAt, approvals }
 }
 
 /** Until when a fully approved extension reaches, never beyond the ticket; null when it does not count. */
@@ -240,7 +243,7 @@ function extendedUntil(
   extension: ExtensionFacts,
   policy: AccessPolicy | null,
   at: number,
-): number | null {
+): { until: number; approvals: string[] } | null {
   if (extension.extends !== facts.request.snapshotHash) return null
   const carried = countApprovals(
     {
@@ -254,7 +257,10 @@ function extendedUntil(
   if (!carried.enough || carried.declined) return null
   const plannedEnd = facts.ticket?.plannedEnd
   if (plannedEnd === null || plannedEnd === undefined) return null
-  return Math.min(extension.closesAt, carried.terms.closesAt, carried.validUntil ?? Infinity, plannedEnd)
+  return {
+    until: Math.min(extension.closesAt, carried.terms.closesAt, carried.validUntil ?? Infinity, plannedEnd),
+    approvals: carried.counted.map((approval) => approval.hash),
+  }
 }
 
 /** Instants that are no numbers compare as neither before nor after, which must never come out as a permit. */

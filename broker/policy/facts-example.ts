@@ -97,6 +97,7 @@ export function goodFacts(change: Partial<AccessFacts> = {}): AccessFacts {
 export function approvalBy(name: string, change: Partial<ApprovalFacts> = {}): ApprovalFacts {
   return {
     id: `approval-${name}`,
+    hash: `hash-${name}`,
     decision: 'granted',
     snapshotHash: 'snapshot',
     approver: {
