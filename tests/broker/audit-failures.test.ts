@@ -1,0 +1,129 @@
+import { appendFile, mkdtemp, readFile, writeFile } from 'node:fs/promises'
+import path from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type ClockGuardState, openClockGuard } from '../../broker/audit/clock-guard.ts'
+import { systemClock } from '../../broker/domain/clock.ts'
+import { manualClock } from '../../broker/domain/manual-clock.ts'
+import { ANN, change, testLog, until } from './audit-support.ts'
+import { startCluster, type TestCluster } from './database.ts'
+
+let cluster: TestCluster
+beforeAll(async () => {
+  cluster = await startCluster()
+})
+afterAll(() => cluster.close())
+
+describe('while the database is down', () => {
+  it("an operator's stop is journaled at once, survives a restart, and is delivered once with its delay", async () => {
+    const database = await cluster.database()
+    const on = await testLog(cluster, database)
+    const journal = path.join(path.dirname(on.checkpointFile), 'audit-journal.ndjson')
+    const stop = { action: 'session.stop', actor: ANN, reason: 'smoke in hall 3' }
+    expect(await on.log.recordAlways(stop)).toBe('recorded')
+    await cluster.server.stop()
+    const begun = performance.now()
+    expect(await on.log.recordAlways(stop)).toBe('journaled')
+    expect(await on.log.recordAlways({ ...stop, reason: 'again' })).toBe('journaled')
+    expect(performance.now() - begun).toBeLessThan(5_000)
+    await on.log.close()
+    // A line torn by a power cut, which was never acknowledged.
+    await appendFile(journal, 'abc')
+    on.clock.advance(90_000)
+    await cluster.server.start()
+    await until('it is back', () => database.db.ping())
+    const next = await on.open(database.db)
+    await until('all are in the log', async () => (await next.size()) === 3)
+    const { entries } = await next.find({ action: 'session.stop' }, { limit: 10 })
+    const details = entries.map((found) => found.entry.details).reverse()
+    expect(details[0]).toEqual({})
+    expect(details[1]).toMatchObject({ delivered: 'journal', delayMs: 90_000 })
+    expect(entries.map((found) => found.entry.reason)).toContain('again')
+    expect(await readFile(journal, 'utf8')).toBe('')
+    await next.round()
+    expect(await next.size()).toBe(3)
+    await next.close()
+  })
+
+  it('a forged journal line is not delivered and raises an alarm', async () => {
+    const database = await cluster.database()
+    const on = await testLog(cluster, database)
+    await on.log.close()
+    const journal = path.join(path.dirname(on.checkpointFile), 'audit-journal.ndjson')
+    await writeFile(journal, `${'0'.repeat(64)} {"event":{"action":"session.stop"}}\n`)
+    const next = await on.open(database.db)
+    await until('the alarm is there', () => on.alarms.some((alarm) => alarm.code === 'entry-not-ours'))
+    const { entries } = await next.find({ action: 'session.' }, { limit: 10 })
+    expect(entries).toEqual([])
+    await next.close()
+  })
+
+  it('the sequencer tells of the outage and goes on afterwards', async () => {
+    const database = await cluster.database()
+    const on = await testLog(cluster, database)
+    await cluster.server.stop()
+    on.clock.advance(500)
+    await until('the error is told', () => on.errors.length > 0)
+    await cluster.server.start()
+    await until('it is back', () => database.db.ping())
+    await database.db.tx((tx) => on.log.record(tx, change('a1', 1)))
+    await until('it sequences again', async () => {
+      on.clock.advance(500)
+      return (await on.log.size()) === 1
+    })
+    await on.log.close()
+  })
+})
+
+describe('clock guard', () => {
+  const folder = () => mkdtemp(path.join(cluster.dataDir, 'clock-'))
+
+  it('a clock set back is noticed at once, also over a restart, by file or by database alone', async () => {
+    const { db, owner } = await cluster.database()
+    const dataDir = await folder()
+    const clock = manualClock(Date.now())
+    const seen: ClockGuardState[] = []
+    const guard = await openClockGuard({ clock, db, dataDir, onChange: (state) => seen.push(state) })
+    expect([guard.state(), guard.entryState()]).toEqual(['ok', 'ok'])
+    clock.setWall(clock.wall() - 20_000)
+    expect(guard.state()).toBe('ok')
+    clock.setWall(clock.wall() - 2 * 3_600_000)
+    expect([guard.state(), guard.entryState()]).toEqual(['behind-mark', 'suspect'])
+    await guard.check()
+    expect(seen).toEqual(['behind-mark'])
+    await guard.close()
+    // The mark in the database has been put back: the file's counts.
+    await owner.sql`DELETE FROM clock_mark`
+    const again = await openClockGuard({ clock, db, dataDir })
+    expect(again.state()).toBe('behind-mark')
+    await again.close()
+    // The file is gone: the database's counts.
+    const good = manualClock(Date.now())
+    await (await openClockGuard({ clock: good, db, dataDir })).close()
+    const elsewhere = await openClockGuard({ clock, db, dataDir: await folder() })
+    expect(elsewhere.state()).toBe('behind-mark')
+    await elsewhere.close()
+  })
+
+  it('a clock apart from the database is noticed and does not raise the mark', async () => {
+    const { db } = await cluster.database()
+    const dataDir = await folder()
+    const clock = manualClock(Date.now() + 3_600_000)
+    const guard = await openClockGuard({ clock, db, dataDir })
+    expect(guard.state()).toBe('apart')
+    expect(await guard.resolve()).toBe(false)
+    clock.setWall(Date.now())
+    expect(await guard.check()).toBe('ok')
+    await guard.close()
+  })
+
+  it('an administrator resolves a mark that once stood in the future', async () => {
+    const { db, owner } = await cluster.database()
+    const guard = await openClockGuard({ clock: systemClock, db, dataDir: await folder() })
+    await owner.sql`INSERT INTO clock_mark (wall_ms) VALUES (${Date.now() + 9_000_000})
+      ON CONFLICT (one) DO UPDATE SET wall_ms = excluded.wall_ms`
+    expect(await guard.check()).toBe('behind-mark')
+    expect(await guard.resolve()).toBe(true)
+    expect(await guard.check()).toBe('ok')
+    await guard.close()
+  })
+})
