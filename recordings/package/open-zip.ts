@@ -1,0 +1,68 @@
+import { crc32 } from 'node:zlib'
+import { type Entry, openPromise, type ZipFile } from 'yauzl'
+import { sizeLimit } from '../format/package-layout.ts'
+import { fault, good, type Result } from '../format/result.ts'
+import { messageOf, type PackageReader } from '../verify/package-reader.ts'
+
+const ENTRY_LIMIT = 50_000
+
+export interface OpenPackage extends PackageReader {
+  close(): void
+}
+
+/**
+ * Opens an evidence package on disk. The file may come from an attacker: only known names, each once, stored and not
+ * encrypted, each within its limit; nothing is ever written by a name from the zip. Names are taken raw, so that no
+ * extra field renames a file for one reader and not for another. Codes: package-unreadable, package-name,
+ * package-size, package-compressed.
+ */
+export async function openPackage(path: string): Promise<Result<OpenPackage>> {
+  let zip: ZipFile
+  try {
+    zip = await openPromise(path, { lazyEntries: true, autoClose: false, decodeStrings: false })
+  } catch (error) {
+    return fault('package-unreadable', `not a zip file: ${messageOf(error)}`)
+  }
+  const entries = new Map<string, Entry>()
+  const problem = await readDirectory(zip, entries)
+  if (problem) {
+    zip.close()
+    return problem
+  }
+  return good({
+    files: () => [...entries].map(([name, entry]) => ({ path: name, size: entry.uncompressedSize })),
+    open: (name) => contentOf(zip, entries.get(name)),
+    close: () => zip.close(),
+  })
+}
+
+async function readDirectory(zip: ZipFile, entries: Map<string, Entry>) {
+  if (zip.entryCount > ENTRY_LIMIT) return fault('package-unreadable', 'the zip has too many files')
+  try {
+    for await (const entry of zip.eachEntry()) {
+      const name = entry.fileNameRaw.toString('latin1')
+      const limit = sizeLimit(name)
+      if (limit === null) return fault('package-name', `no file ${JSON.stringify(name)} belongs in a package`)
+      if (entries.has(name)) return fault('package-unreadable', `${name} stands twice in the zip`)
+      if (entry.compressionMethod !== 0 || entry.isEncrypted()) {
+        return fault('package-compressed', `${name} is compressed or encrypted; files are stored as they are`)
+      }
+      if (entry.uncompressedSize > limit)
+        return fault('package-size', `${name} is larger than ${limit} bytes`)
+      entries.set(name, entry)
+    }
+  } catch (error) {
+    return fault('package-unreadable', `the zip's directory is broken: ${messageOf(error)}`)
+  }
+  return null
+}
+
+async function* contentOf(zip: ZipFile, entry: Entry | undefined): AsyncGenerator<Uint8Array> {
+  if (!entry) throw new Error('no such file in the package')
+  let crc = 0
+  for await (const piece of await zip.openReadStreamPromise(entry)) {
+    crc = crc32(piece as Buffer, crc)
+    yield piece as Buffer
+  }
+  if (crc !== entry.crc32) throw new Error('CRC-32 differs')
+}
