@@ -21,7 +21,7 @@ import {
 } from './query.ts'
 import { logSize, sequenceBatch } from './sequencer.ts'
 import { stage } from './stage.ts'
-import { verifyAgainst } from './verify-log.ts'
+import { verifyAgainst, verifyEntries } from './verify-log.ts'
 import { type ObjectState, type SeenEntries, vouch } from './vouch.ts'
 
 export interface AuditLogOptions {
@@ -76,11 +76,30 @@ export interface AuditLog {
   csv(filter: AuditFilter): AsyncGenerator<string>
   /** Opens the alarm and writes `integrity.alarm`; every integrity finding of the product goes through here. */
   alarm(error: IntegrityError): Promise<void>
+  /** How far the running check of the whole log has come. */
+  health(): LogHealth
   /** One round: takes what is staged, signs when a checkpoint is due. The loop calls it; tests may too. */
   round(): Promise<void>
   close(): Promise<void>
 }
 
+export interface LogHealth {
+  /** The last checkpoint this process knows. */
+  checkpoint: { size: number; ageMs: number } | null
+  /** Entries read and hashed again since the start, in the present pass over the log. */
+  checkedEntries: number
+  /** Whether the log was read from its first to its last entry since the start. */
+  checkedWhole: boolean
+  /** What was found wrong: from then on nothing is vouched for and nothing is signed. */
+  broken: IntegrityError | null
+  /** Entries in the journal, waiting for the database. */
+  journaled: number
+}
+
+/** The first pass after a start goes fast; then one batch every half minute. */
+const SCRUB_FIRST_MS = 250
+const SCRUB_LATER_MS = 30_000
+const SCRUB_BATCH = 1_000
 const POLL_MS = 500
 const CHECKPOINT_EVERY_MS = 60_000
 const CHECKPOINT_EVERY_ENTRIES = 1_000
@@ -123,6 +142,10 @@ class Log implements AuditLog {
   #running: Promise<void> | null = null
   #again = false
   #signing: Promise<unknown> = Promise.resolve()
+  #scrubbed = 0
+  #scrubbedWhole = false
+  #scrubTimer: Timer | null = null
+  #scrubbing: Promise<void> | null = null
 
   constructor(options: AuditLogOptions, file: CheckpointFile, journal: AuditJournal) {
     this.#journal = journal
@@ -155,6 +178,19 @@ class Log implements AuditLog {
       () => this.#wake(),
     )
     this.#arm()
+    this.#armScrub()
+  }
+
+  health(): LogHealth {
+    return {
+      checkpoint: this.#head
+        ? { size: this.#head.size, ageMs: Math.round(this.#options.clock.monotonic() - this.#headAt) }
+        : null,
+      checkedEntries: this.#scrubbed,
+      checkedWhole: this.#scrubbedWhole,
+      broken: this.#halted,
+      journaled: this.#journal.waiting(),
+    }
   }
 
   async record(tx: Query, event: AuditEvent): Promise<{ id: string; entry: AuditEntry }> {
@@ -167,6 +203,8 @@ class Log implements AuditLog {
   }
 
   async verifyObjects(query: Query, objects: readonly ObjectState[]): Promise<void> {
+    // A log that is known to be tampered with vouches for nothing.
+    if (this.#halted) throw this.#halted
     try {
       await vouch(query, this.#options.macKey, objects, this.#seen)
     } catch (error) {
@@ -279,6 +317,8 @@ class Log implements AuditLog {
   async close(): Promise<void> {
     this.#closed = true
     this.#timer?.cancel()
+    this.#scrubTimer?.cancel()
+    await this.#scrubbing
     await this.#subscription?.close().catch(() => undefined)
     await this.#running?.catch(() => undefined)
     await this.#journal.close()
@@ -348,13 +388,45 @@ class Log implements AuditLog {
       this.#headAt = this.#options.clock.monotonic()
       return head
     } catch (error) {
-      if (error instanceof IntegrityError) {
-        // Never sign a second history: whoever investigates needs the first one intact.
-        this.#halted = error
-        await this.alarm(error)
-      }
+      if (error instanceof IntegrityError) await this.#halt(error)
       throw error
     }
+  }
+
+  /** Never sign a second history: whoever investigates needs the first one intact. */
+  async #halt(error: IntegrityError): Promise<void> {
+    this.#halted = error
+    await this.alarm(error)
+  }
+
+  /**
+   * Reads the whole log over and over, a batch at a time. `vouch` asks only for an object's latest entry, and an
+   * entry deleted far back (to bring an older row back into force) shows nowhere else.
+   */
+  async #scrub(): Promise<void> {
+    const { db, macKey } = this.#options
+    const size = await this.size()
+    const to = Math.min(size, this.#scrubbed + SCRUB_BATCH)
+    try {
+      await verifyEntries(db.sql, macKey, this.#scrubbed, to)
+    } catch (error) {
+      if (error instanceof IntegrityError) await this.#halt(error)
+      throw error
+    }
+    this.#scrubbed = to
+    if (to < size) return
+    this.#scrubbedWhole = true
+    this.#scrubbed = 0
+  }
+
+  #armScrub(): void {
+    if (this.#closed || this.#halted) return
+    const pause = this.#scrubbedWhole ? SCRUB_LATER_MS : SCRUB_FIRST_MS
+    this.#scrubTimer = this.#options.clock.after(pause, () => {
+      this.#scrubbing = this.#scrub()
+        .catch((error) => this.#options.onError?.(error))
+        .finally(() => this.#armScrub())
+    })
   }
 
   #arm(): void {

@@ -315,6 +315,10 @@ async function databaseFile(dataDir: string, who: RunAs | null): Promise<Databas
     cluster: path.join(await clusterParent(dataDir, who), 'postgres'),
     passwords: { postgres: password(), sallyport_owner: password(), sallyport_app: password() },
   }
+  // Left by a data folder that was deleted (only in /var/lib): its passwords are gone with it.
+  if (await hasCluster(file.cluster)) {
+    await rename(file.cluster, `${file.cluster}.left-${randomBytes(4).toString('hex')}`)
+  }
   const target = path.join(dataDir, 'database.json')
   const handle = await open(`${target}.new`, 'w', 0o600)
   await handle.writeFile(`${JSON.stringify(file, null, 2)}\n`)

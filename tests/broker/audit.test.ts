@@ -329,6 +329,44 @@ describe('the database against its checkpoints', () => {
   })
 })
 
+describe('an entry deleted far back', () => {
+  it('is found by the running check of the whole log, and then nothing is vouched for any more', async () => {
+    const on = await fresh()
+    await record(on, 'a1', { pin: 'old' })
+    await record(on, 'a1', { pin: 'new' })
+    await bulk(on.db, 1_500)
+    await on.log.checkpoint()
+    await on.log.close()
+    await on.owner.tx(async (tx) => {
+      const [leaf] = await tx<{ entry: string }[]>`DELETE FROM audit.leaf WHERE idx = 1 RETURNING entry`
+      await tx`DELETE FROM audit.entry WHERE id = ${leaf?.entry ?? ''}`
+    })
+    const next = await on.open(on.db)
+    await until('it is found', () => {
+      on.clock.advance(250)
+      return next.health().broken !== null
+    })
+    expect(next.health().broken).toMatchObject({ code: 'log-entry-missing', subject: 'entry 1' })
+    await expect(next.verifyObject(on.db.sql, 'asset', 'a1', { pin: 'old' })).rejects.toMatchObject({
+      code: 'log-entry-missing',
+    })
+    await expect(next.checkpoint()).rejects.toMatchObject({ code: 'log-entry-missing' })
+    await next.close()
+  })
+
+  it('an untouched log is read to its end', async () => {
+    const on = await fresh()
+    await bulk(on.db, 2_100)
+    await on.log.checkpoint()
+    await until('it is read', () => {
+      on.clock.advance(250)
+      return on.log.health().checkedWhole
+    })
+    expect(on.alarms).toEqual([])
+    await on.log.close()
+  })
+})
+
 describe('checkpoints and proofs', () => {
   it('verify as C2SP notes, and prove every entry and every older checkpoint', async () => {
     const on = await fresh()
