@@ -5,13 +5,13 @@ import type { JsonWebKeyPublic } from '../domain/grant.ts'
 import type { EvidenceSink } from '../domain/ports.ts'
 import { type Database, type Tx, unavailable } from '../store/sql.ts'
 import { checkAnchor, keepProofs } from './anchors.ts'
-import type { ClockGuard } from './clock-guard.ts'
 import type { ControlConnection, ControlHandlers, CredentialAsk, Health, Hello } from './control.ts'
 import { EventInbox } from './event-inbox.ts'
 import { EvidenceUpload } from './evidence-upload.ts'
 import { GatewayDirectory } from './gateway-directory.ts'
 import type { GatewayRow } from './gateway-rows.ts'
 import type { LinkCa } from './link-authority.ts'
+import type { LinkClocks } from './link-clocks.ts'
 import { type LinkServer, startLinkServer } from './link-server.ts'
 import { SpliceDesk } from './splice-desk.ts'
 
@@ -34,7 +34,7 @@ export interface LinkDeps {
   db: Database
   audit: AuditLog
   clock: Clock
-  clockGuard: ClockGuard
+  clocks: LinkClocks
   ca: LinkCa
   deployment: string
   brokerKeys: () => JsonWebKeyPublic[]
@@ -123,7 +123,7 @@ export class GatewayLink {
     connect: (handlers: ControlHandlers) => ControlConnection,
     hooks: LinkHooks,
   ): void {
-    const { clock, clockGuard } = this.#deps
+    const { clock, clocks } = this.#deps
     let boot: string | null = null
     const handlers: ControlHandlers = {
       stillAccepted: () => this.directory.accepts(gateway.id, certificate),
@@ -169,7 +169,7 @@ export class GatewayLink {
         connected.inbox.close()
         if (this.#connected.get(gateway.id) !== connected) return
         this.#connected.delete(gateway.id)
-        clockGuard.gateway(gateway.id, null)
+        clocks.gone(gateway.id)
         void this.#persist(gateway.id, connected.state, true)
         hooks.lost(gateway)
         this.#record(gateway, 'gateway.disconnected', { why })
@@ -242,9 +242,8 @@ export class GatewayLink {
   }
 
   #compareClock(gateway: GatewayRow, wall: number): void {
-    const { clock, clockGuard, audit } = this.#deps
-    clockGuard.gateway(gateway.id, Math.round(wall - clock.wall()))
-    clockGuard.tell(audit).catch((error) => {
+    const { clock, clocks } = this.#deps
+    clocks.compared(gateway.id, Math.round(wall - clock.wall())).catch((error) => {
       if (!unavailable(error)) this.#deps.failed(error)
     })
   }
@@ -257,7 +256,7 @@ export class GatewayLink {
     const { health } = state
     await this.#deps.db.sql`
       UPDATE gateway SET version = ${state.version}, last_seen_at = ${new Date(state.lastSeenAt)},
-        clock_offset_ms = ${this.#deps.clockGuard.gatewayOffset(id)},
+        clock_offset_ms = ${this.#deps.clocks.gatewayOffset(id)},
         free_bytes = ${health ? Math.trunc(health.freeBytes) : null},
         reserve_bytes = ${health ? Math.trunc(health.reserveBytes) : null},
         spooled_recordings = ${health?.spooledRecordings ?? null}

@@ -4,11 +4,10 @@ import type { Grant } from '../domain/grant.ts'
 import type { AccessPort } from '../domain/ports.ts'
 import type { Secret } from '../domain/secret.ts'
 import type { SigningKey } from '../keys/signing-key.ts'
-import type { ClockGuard } from '../link/clock-guard.ts'
 import type { GatewayLink } from '../link/link.ts'
+import type { LinkClocks } from '../link/link-clocks.ts'
 import type { SocketRegistry } from '../link/socket-registry.ts'
 import type { Database, Query } from '../store/sql.ts'
-import type { AuditJournal } from './audit-journal.ts'
 import type { Hints } from './hints.ts'
 
 /** Where a session goes, from the inventory: rows that the audit log vouches for. */
@@ -27,12 +26,11 @@ export interface SessionsDeps {
   db: Database
   audit: AuditLog
   clock: Clock
-  clockGuard: ClockGuard
+  clocks: LinkClocks
   link: GatewayLink
   access: AccessPort
   hints: Hints
   sockets: SocketRegistry
-  journal: AuditJournal
   /** The broker's key: grants, leases, tickets. */
   key: SigningKey
   deployment: string

@@ -116,6 +116,8 @@ export class Renewals {
       serial: session.grant.serial + 1,
       iat: Math.floor(now / 1000),
       exp,
+      // The facts hold every assertion verified afresh; an extension's approvals are among those that carry the permit.
+      approvals: [...new Set([...session.grant.approvals, ...permit.obligations.approvals])],
     }
     if (grant.exp <= grant.iat) return
     const jws = await signGrant(deps.key, grant)
@@ -160,7 +162,7 @@ export class Renewals {
     if (session.ordered === order.end) return
     session.ordered = order.end
     await this.order(session, order.command, order.end, causeOf(order.end))
-    await deps.journal.write({
+    await deps.audit.recordAlways({
       action: 'session.end-ordered',
       actor: BROKER,
       object: { kind: 'session', id: session.id },

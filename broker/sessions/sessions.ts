@@ -90,7 +90,7 @@ export class Sessions {
     endpointId: string | null,
     authenticatedAt: number | null,
   ): Promise<RuntimeFacts> {
-    const { link, clockGuard, db } = this.deps
+    const { link, clocks, db } = this.deps
     const archive = await this.deps.storage()
     const health = gatewayId === null ? null : link.health(gatewayId)?.health
     const [busy] =
@@ -101,7 +101,7 @@ export class Sessions {
     return {
       gatewayOnline: gatewayId !== null && link.online(gatewayId),
       endpointBusyWith: busy?.id ?? null,
-      clock: clockGuard.view(gatewayId ?? undefined).state,
+      clock: clocks.view(gatewayId ?? undefined).state,
       storageBelowReserve:
         (health !== null && health !== undefined && health.freeBytes < health.reserveBytes) ||
         archive === null ||

@@ -1,0 +1,73 @@
+import { openAlarm } from '../audit/alarms.ts'
+import { BROKER } from '../audit/event.ts'
+import type { Timer } from '../domain/clock.ts'
+import { unavailable } from '../store/sql.ts'
+import type { SessionsDeps } from './deps.ts'
+import { MANIFEST_DEADLINE_MS } from './view.ts'
+
+const EVERY_MS = 60_000
+
+/**
+ * Every session that started has exactly one manifest, or an open alarm (evidence.md). A session whose gateway never
+ * opened it made no recording and needs none.
+ */
+export class Completeness {
+  readonly #deps: SessionsDeps
+  #timer: Timer | null = null
+  #stopped = false
+
+  constructor(deps: SessionsDeps) {
+    this.#deps = deps
+  }
+
+  start(): void {
+    if (this.#stopped) return
+    this.#timer = this.#deps.clock.after(EVERY_MS, () => {
+      this.check()
+        .catch((error) => {
+          if (!unavailable(error)) this.#deps.failed(error)
+        })
+        .finally(() => this.start())
+    })
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#timer?.cancel()
+  }
+
+  /** One look; answers how many alarms it opened. */
+  async check(): Promise<number> {
+    const { db, audit, clock, hints } = this.#deps
+    const before = new Date(clock.wall() - MANIFEST_DEADLINE_MS)
+    const opened = await db.tx(async (tx) => {
+      const rows = await tx<{ id: string; recordingId: string; asset: string }[]>`
+        SELECT id, recording_id AS "recordingId", view #>> '{asset,name}' AS asset FROM session
+        WHERE state = 'closed' AND manifest_at IS NULL AND ended_at < ${before}
+          AND NOT (live_at IS NULL AND end_code = 'open-failed' AND ended_by = 'broker')
+          AND NOT EXISTS (
+            SELECT FROM alarm WHERE kind = 'manifest-missing' AND subject = 'session ' || session.id
+              AND closed_at IS NULL)
+        ORDER BY ended_at LIMIT 200`
+      for (const row of rows) {
+        const alarm = await openAlarm(
+          tx,
+          'manifest-missing',
+          `session ${row.id}`,
+          `The recording of a session on ${row.asset} has not arrived. Its gateway still has it, or it is lost.`,
+        )
+        await audit.record(tx, {
+          action: 'recording.missing',
+          actor: BROKER,
+          object: { kind: 'session', id: row.id },
+          result: 'failed',
+          correlation: { session: row.id, recording: row.recordingId },
+          details: { alarm },
+        })
+      }
+      return rows.length
+    })
+    if (opened > 0) hints.publish('alarms')
+    return opened
+  }
+}
