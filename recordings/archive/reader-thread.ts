@@ -1,5 +1,10 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type { JWK } from 'jose'
+import type { TrustFile } from '../format/trust.ts'
+import { type KeyWrap, parseWrap, unwrapDataKey, wrapDataKey } from '../format/wrap.ts'
+import { openPackage } from '../package/open-zip.ts'
+import type { CheckResult, Verdict } from '../verify/report.ts'
+import { verifyPackage } from '../verify/verify-package.ts'
 import { type EvidenceStore, segmentKey, wrapKey } from './evidence-store.ts'
 import { openFolderStore } from './folder-store.ts'
 import { openSegment } from './open-segment.ts'
@@ -27,6 +32,16 @@ export type ThreadRequest =
       search: string | null
     }
   | { task: 'markers'; recording: string; segments: number[] }
+  | { task: 'rewrap'; recording: string; segment: number; recipient: RewrapRecipient }
+  | { task: 'verify'; path: string; trust: TrustFile; key: JWK }
+
+export interface RewrapRecipient {
+  kty: 'EC'
+  crv: 'P-256'
+  x: string
+  y: string
+  kid: string
+}
 
 export interface Marker {
   tMs: number
@@ -38,6 +53,8 @@ export type ThreadAnswer =
   | { ok: true; cast: Uint8Array }
   | { ok: true; lines: TextLine[]; next: number | null }
   | { ok: true; markers: Marker[] }
+  | { ok: true; wrap: KeyWrap }
+  | { ok: true; verdict: Verdict; checks: CheckResult[] }
   | { ok: false; code: string }
 
 type CastEvent = [number, string, string]
@@ -86,15 +103,39 @@ async function answer(store: EvidenceStore, key: JWK, request: ThreadRequest): P
       }
       return { ok: true, markers }
     }
+    case 'rewrap': {
+      const name = { recording: request.recording, stream: 'screen' as const, segment: request.segment }
+      const wrap = parseWrap(await wrapText(store, request.recording, request.segment), name)
+      if (!wrap.ok) return wrap
+      const dataKey = await unwrapDataKey(wrap.value, key)
+      if (!dataKey.ok) return dataKey
+      return { ok: true, wrap: await wrapDataKey(dataKey.value, name, [request.recipient]) }
+    }
+    case 'verify': {
+      const opened = await openPackage(request.path)
+      if (!opened.ok) return opened
+      try {
+        const { verdict, checks } = await verifyPackage(opened.value, request.trust, { key: request.key })
+        return { ok: true, verdict, checks }
+      } finally {
+        opened.value.close()
+      }
+    }
   }
 }
 
-async function open(store: EvidenceStore, key: JWK, recording: string, segment: number) {
+async function wrapText(store: EvidenceStore, recording: string, segment: number): Promise<string> {
   let wrap = ''
   for await (const chunk of store.read(wrapKey(recording, 'screen', segment))) {
     wrap += String(chunk)
-    if (wrap.length > 65_536) return { ok: false as const, code: 'wrap-malformed' }
+    // parseWrap refuses it by its length.
+    if (wrap.length > 65_536) break
   }
+  return wrap
+}
+
+async function open(store: EvidenceStore, key: JWK, recording: string, segment: number) {
+  const wrap = await wrapText(store, recording, segment)
   return openSegment(
     store.read(segmentKey(recording, 'screen', segment)),
     wrap,

@@ -1,7 +1,10 @@
 import { Worker } from 'node:worker_threads'
 import type { JWK } from 'jose'
 import type { Secret } from '../../broker/domain/secret.ts'
-import type { Marker, ThreadAnswer, ThreadData, ThreadRequest } from './reader-thread.ts'
+import type { TrustFile } from '../format/trust.ts'
+import type { KeyWrap } from '../format/wrap.ts'
+import type { CheckResult, Verdict } from '../verify/report.ts'
+import type { Marker, RewrapRecipient, ThreadAnswer, ThreadData, ThreadRequest } from './reader-thread.ts'
 import type { SegmentScan } from './scan.ts'
 import type { TextLine } from './screen-text.ts'
 
@@ -24,8 +27,18 @@ export interface Replay {
     ask: { afterMs: number; limit: number; search: string | null },
   ): Promise<Answered<{ lines: TextLine[]; next: number | null }>>
   markers(recording: string, segments: number[]): Promise<Answered<{ markers: Marker[] }>>
+  /** The segment's data key, wrapped anew to somebody else. */
+  rewrap(recording: string, segment: number, recipient: RewrapRecipient): Promise<Answered<{ wrap: KeyWrap }>>
+  /** Runs the offline verifier over a package file. */
+  verify(
+    path: string,
+    trust: TrustFile,
+    key: JWK,
+  ): Promise<Answered<{ verdict: Verdict; checks: CheckResult[] }>>
   close(): Promise<void>
 }
+
+export type PackageRecipient = Omit<RewrapRecipient, 'kid'> & { kid?: string | undefined }
 
 /** Starts the replay thread. When it dies, what waited for it fails with `replay-lost` and a new one is started. */
 export function startReplay(folder: string, replayKey: Secret<JWK>): Replay {
@@ -76,6 +89,12 @@ export function startReplay(folder: string, replayKey: Secret<JWK>): Replay {
       >,
     markers: (recording, segments) =>
       ask({ task: 'markers', recording, segments }) as Promise<Answered<{ markers: Marker[] }>>,
+    rewrap: (recording, segment, recipient) =>
+      ask({ task: 'rewrap', recording, segment, recipient }) as Promise<Answered<{ wrap: KeyWrap }>>,
+    verify: (path, trust, key) =>
+      ask({ task: 'verify', path, trust, key }) as Promise<
+        Answered<{ verdict: Verdict; checks: CheckResult[] }>
+      >,
     async close() {
       closed = true
       await thread.terminate()

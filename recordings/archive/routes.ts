@@ -1,6 +1,6 @@
+import type { RouteKey } from '../../broker/contract/api/index.ts'
 import type { AuditActor } from '../../broker/contract/audit-entry.ts'
 import type { Context, Handlers } from '../../broker/contract/handler.ts'
-import type { RouteKey } from '../../broker/contract/api/index.ts'
 import { Failure, notFound } from '../../broker/domain/failure.ts'
 import { holds } from '../../broker/domain/principal.ts'
 import type { ArchiveEvent, ArchivePorts, RecordedSession } from './ports.ts'
@@ -50,7 +50,8 @@ export function recordingRoutes(ports: ArchivePorts, replay: Replay, verifier: V
     const session = await ports.sessionOfRecording(id)
     const [row] = await sql<RecordingRow[]>`
       SELECT id, session, state, duration_ms, started_at, first_seen_at FROM recording WHERE id = ${id}`
-    if (!row || !session || !principal || !holds(principal, session.site, 'auditor')) throw notFound('recording')
+    if (!row || !session || !principal || !holds(principal, session.site, 'auditor'))
+      throw notFound('recording')
     return { row, session }
   }
 
@@ -62,7 +63,12 @@ export function recordingRoutes(ports: ArchivePorts, replay: Replay, verifier: V
   ): Promise<void> {
     const { principal } = context
     if (!principal) throw notFound('recording')
-    const actor: AuditActor = { kind: 'person', id: principal.personId, name: principal.name, organisation: null }
+    const actor: AuditActor = {
+      kind: 'person',
+      id: principal.personId,
+      name: principal.name,
+      organisation: null,
+    }
     await ports.db.tx((tx) =>
       ports.audit.record(tx, {
         action,
@@ -113,7 +119,12 @@ export function recordingRoutes(ports: ArchivePorts, replay: Replay, verifier: V
         })),
         activity: activityOf(rows, duration),
         markers: marked.ok ? marked.markers.map((marker) => ({ ...marker, ...kindOf(marker.text) })) : [],
-        gaps: gaps.map((gap) => ({ stream: gap.stream, t0Ms: gap.t0_ms, t1Ms: gap.t1_ms, reason: gap.reason })),
+        gaps: gaps.map((gap) => ({
+          stream: gap.stream,
+          t0Ms: gap.t0_ms,
+          t1Ms: gap.t1_ms,
+          reason: gap.reason,
+        })),
         unanchoredTailMs: await verifier.unanchoredTailMs(id),
         lastCheck: check ? { at: check.at.toISOString(), verdict: check.verdict } : null,
       }
@@ -156,7 +167,7 @@ export function recordingRoutes(ports: ArchivePorts, replay: Replay, verifier: V
       await note(context, session, 'recording.verify', { verdict: outcome.verdict })
       await sql`
         INSERT INTO recording_check (recording, at, verdict, checks)
-        VALUES (${id}, ${at}, ${outcome.verdict}, ${sql.json(outcome.checks)})`
+        VALUES (${id}, ${at}, ${outcome.verdict}, ${sql.json(outcome.checks.map((check) => ({ ...check })))})`
       return { verdict: outcome.verdict, at: at.toISOString(), checks: outcome.checks }
     },
 
@@ -173,7 +184,11 @@ export function recordingRoutes(ports: ArchivePorts, replay: Replay, verifier: V
         )
       }
       const file = await verifier.packageFor(session, { recipient, name: recipientName, purpose })
-      await note(context, session, 'recording.export', { package: file.sha256, recipient: recipientName, purpose })
+      await note(context, session, 'recording.export', {
+        package: file.sha256,
+        recipient: recipientName,
+        purpose,
+      })
       return context.reply
         .header('content-type', 'application/zip')
         .header('content-disposition', `attachment; filename="sallyport-${id}.zip"`)
@@ -199,7 +214,10 @@ function cannotOpen(code: string): Failure {
 
 function castSize(cast: Uint8Array): { cols: number; rows: number } {
   const end = cast.indexOf(0x0a)
-  const header = JSON.parse(new TextDecoder().decode(cast.subarray(0, end))) as { width: number; height: number }
+  const header = JSON.parse(new TextDecoder().decode(cast.subarray(0, end))) as {
+    width: number
+    height: number
+  }
   return { cols: header.width, rows: header.height }
 }
 

@@ -20,6 +20,8 @@ export interface SegmentScan {
   tornBytes: number
   /** [bucket number, plaintext bytes] for each bucket with something in it. A chunk counts at its end. */
   activity: [number, number][]
+  /** When each chunk ends, ms since the session's start, by seq. */
+  chunkEnds: number[]
 }
 
 /**
@@ -35,6 +37,7 @@ export async function scanSegment(chunks: AsyncIterable<Buffer>): Promise<Segmen
   let hashed = 0
   let total = 0
   const activity = new Map<number, number>()
+  const chunkEnds: number[] = []
   let t0Ms: number | null = null
   let t1Ms = 0
   for await (const chunk of chunks) {
@@ -52,6 +55,7 @@ export async function scanSegment(chunks: AsyncIterable<Buffer>): Promise<Segmen
     for (const frame of reader.frames()) {
       t0Ms ??= frame.t0Ms
       t1Ms = Math.max(t1Ms, frame.t1Ms)
+      chunkEnds.push(frame.t1Ms)
       const bucket = Math.floor(frame.t1Ms / ACTIVITY_BUCKET_MS)
       if (frame.plainLength > 0) activity.set(bucket, (activity.get(bucket) ?? 0) + frame.plainLength)
     }
@@ -72,5 +76,6 @@ export async function scanSegment(chunks: AsyncIterable<Buffer>): Promise<Segmen
     sha256: hash.digest('hex'),
     tornBytes: total - reader.goodBytes,
     activity: [...activity].sort((a, b) => a[0] - b[0]),
+    chunkEnds,
   }
 }

@@ -66,7 +66,7 @@ export class ScreenText {
     const sequence = this.#escape
     this.#escape = ''
     const mode = sequence.startsWith('\x1b[?') ? /^([0-9;]*)([hl])$/.exec(sequence.slice(3)) : null
-    if (mode && mode[1]?.split(';').some((one) => one === '1049' || one === '47' || one === '1047')) {
+    if (mode?.[1]?.split(';').some((one) => one === '1049' || one === '47' || one === '1047')) {
       this.#alternate = mode[2] === 'h'
       this.#line = ''
       this.#column = 0
