@@ -157,7 +157,7 @@ class Recorder implements SessionRecorder {
       this.#held.push({ type: 'output', position: this.position, atMs, bytes: Uint8Array.from(bytes) })
       this.#heldBytes += bytes.length
       this.position += bytes.length
-      if (this.#heldBytes > this.#limits.holdBytes) this.#giveUpCut()
+      if (this.#heldBytes > this.#limits.holdBytes && !this.#isAtCap()) this.#giveUpCut()
     } else {
       this.position += bytes.length
       this.#screen.bytes('o', atMs, bytes)
@@ -305,12 +305,18 @@ class Recorder implements SessionRecorder {
   }
 
   #isBlocked(): boolean {
-    const { queueBytes, segmentCapBytes, segmentBytes, modelBudgetBytes, stallMs } = this.#limits
+    const { queueBytes, holdBytes, segmentBytes, modelBudgetBytes, stallMs } = this.#limits
     if (this.#screen.queue.queued + this.#input.queue.queued > queueBytes) return true
-    if (this.#screen.segmentBytes >= segmentCapBytes) return true
+    // While a cut is asked for, some output flows into memory: the place for it may be a few bytes on.
+    if (this.#isAtCap() && (!this.#cut || this.#heldBytes > holdBytes)) return true
     if (this.#model.lag > segmentBytes && this.#options.screenModel.outstanding > modelBudgetBytes)
       return true
     return this.#now() - this.#durableUntil() > stallMs
+  }
+
+  /** The open segment may not grow: only a cut helps. */
+  #isAtCap(): boolean {
+    return this.#screen.segmentBytes >= this.#limits.segmentCapBytes
   }
 
   /** Everything before this moment is on disk for certain. */
@@ -329,7 +335,8 @@ class Recorder implements SessionRecorder {
   #arm(): void {
     this.#tick = this.#options.clock.after(this.#limits.flushMs, () => {
       if (this.#failure || this.#closed) return
-      if (this.#cut && this.#now() - this.#cut.askedAtMs >= this.#limits.holdMs) this.#giveUpCut()
+      const isLate = this.#cut !== null && this.#now() - this.#cut.askedAtMs >= this.#limits.holdMs
+      if (isLate && !this.#isAtCap()) this.#giveUpCut()
       this.#model.flush()
       this.#screen.flush()
       this.#input.flush()

@@ -13,8 +13,8 @@ import { SegmentQueue } from './segment-queue.ts'
 
 /** A chunk above this was cut under load: deflating it would hold up the loop. */
 const DEFLATE_LIMIT = 32 * 1024
-/** A keyframe goes in pieces, so that each chunk holds whole lines. */
-const KEYFRAME_PIECE = 48 * 1024
+/** Raw bytes of one line: six times as many still fit into a frame, behind what waits. */
+const PIECE = 64 * 1024
 
 export interface StreamOptions {
   stream: Stream
@@ -128,18 +128,25 @@ export class StreamRecorder {
     this.#encoder = newEncoder()
     this.#encoder.header(cast(number))
     if (keyframe) this.#writeKeyframe(keyframe, atMs)
+    else {
+      // An input segment's frame 0 is the header line alone: every later one means that something was sent.
+      this.#mark(atMs)
+      this.#cut({ keyframe: true })
+    }
     void this.prepare().catch(() => {})
   }
 
   /** One event from raw bytes; cuts a chunk when there is enough. */
   bytes(code: EventCode, atMs: number, data: Uint8Array): void {
-    this.#encoder.bytes(code, atMs * 1000, data)
-    this.#mark(atMs)
-    if (this.#encoder.length >= this.#options.limits.chunkBytes) this.#cut({})
+    for (let at = 0; at < data.length; at += PIECE) {
+      this.#encoder.bytes(code, micros(atMs), data.subarray(at, at + PIECE))
+      this.#mark(atMs)
+      if (this.#encoder.length >= this.#options.limits.chunkBytes) this.#cut({})
+    }
   }
 
   text(code: EventCode, atMs: number, data: string): void {
-    this.#encoder.text(code, atMs * 1000, data)
+    this.#encoder.text(code, micros(atMs), data)
     this.#mark(atMs)
   }
 
@@ -176,8 +183,8 @@ export class StreamRecorder {
   }
 
   #writeKeyframe(keyframe: Uint8Array, atMs: number): void {
-    for (let at = 0; at < keyframe.length || at === 0; at += KEYFRAME_PIECE) {
-      this.#encoder.bytes('o', atMs * 1000, keyframe.subarray(at, at + KEYFRAME_PIECE))
+    for (let at = 0; at < keyframe.length || at === 0; at += PIECE) {
+      this.#encoder.bytes('o', micros(atMs), keyframe.subarray(at, at + PIECE))
       this.#mark(atMs)
       this.#cut({ keyframe: true })
     }
@@ -186,7 +193,7 @@ export class StreamRecorder {
   #finish(atMs: number): void {
     const open = this.#open
     if (!open) return
-    this.#encoder.flush(atMs * 1000)
+    this.#encoder.flush(micros(atMs))
     if (this.#encoder.length > this.#options.limits.chunkBytes) this.#cut({})
     this.#mark(atMs)
     this.#cut({ final: true })
@@ -208,7 +215,7 @@ export class StreamRecorder {
   }
 
   #mark(atMs: number): void {
-    const at = Math.max(Math.floor(atMs), this.#lastEnd)
+    const at = Math.max(Math.floor(micros(atMs) / 1000), this.#lastEnd)
     this.#t0 ??= at
     this.#t1 = Math.max(at, this.#t1)
   }
@@ -234,6 +241,11 @@ export class StreamRecorder {
     open.bytes += frame.bytes
     this.queue.frame(open.number, frame)
   }
+}
+
+/** Whole microseconds, so that a frame's milliseconds are rounded as its lines' times are. */
+function micros(atMs: number): number {
+  return Math.floor(atMs * 1000)
 }
 
 /** Small at first: most sessions show a few kilobytes a second. */

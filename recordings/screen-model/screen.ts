@@ -1,4 +1,6 @@
+import { isUtf8 } from 'node:buffer'
 import type xterm from '@xterm/headless'
+import { incompleteTail } from '../format/json-escape.ts'
 import { isExact, keyframeOf } from './keyframe.ts'
 import { newTerminal, ParserState, type XtermState } from './xterm-state.ts'
 
@@ -16,11 +18,13 @@ const EXACT_LIMIT = 4096
 /** Bytes that a cut waits for the ground state: longer control strings are cut through. */
 export const GROUND_LIMIT = 256 * 1024
 
-/** One session's screen. Fed with everything the asset sent, in order. */
+/** One session's screen. Fed with everything the asset sent, in order; shows what its recording shows. */
 export class Screen {
   position = 0
   readonly #terminal: xterm.Terminal
   readonly #state: XtermState
+  /** Bytes of a character that is not complete yet. */
+  #tail: Uint8Array = new Uint8Array(0)
   #waiting: { from: number; groundAt: number | null; done: (keyframe: Keyframe) => void }[] = []
 
   constructor(cols: number, rows: number, position = 0) {
@@ -80,15 +84,20 @@ export class Screen {
   }
 
   #parse(bytes: Uint8Array): void {
-    // Synchronous: no handler of ours returns a promise.
-    void this.#state._inputHandler.parse(bytes)
     this.position += bytes.length
+    const joined = this.#tail.length > 0 ? Buffer.concat([this.#tail, bytes]) : bytes
+    const end = joined.length - incompleteTail(joined)
+    this.#tail = Uint8Array.from(joined.subarray(end))
+    if (end === 0) return
+    const whole = joined.subarray(0, end)
+    // Synchronous: no handler of ours returns a promise.
+    void this.#state._inputHandler.parse(isUtf8(whole) ? whole : repaired(whole))
   }
 
   #cut(): void {
     if (this.#waiting.length === 0) return
-    const { _parser, _utf8Decoder } = this.#state._inputHandler
-    if (_utf8Decoder.interim[0] !== 0) return
+    if (this.#tail.length > 0) return
+    const { _parser } = this.#state._inputHandler
     const isGround = _parser.currentState === ParserState.ground
     const waiting = this.#waiting
     this.#waiting = []
@@ -127,6 +136,11 @@ export class Screen {
       }
     }
   }
+}
+
+/** What is no UTF-8 becomes U+FFFD, as the recording has it: xterm.js by itself would leave it out. */
+function repaired(bytes: Uint8Array): Uint8Array {
+  return new TextEncoder().encode(new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes))
 }
 
 /** Puts a parser back into the kind of sequence it was in; what the sequence said so far is lost. */

@@ -1,0 +1,184 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { appendFile, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { systemClock } from '../../broker/domain/clock.ts'
+import { newId } from '../../broker/domain/ids.ts'
+import { SegmentReader } from '../../recordings/format/segment-reader.ts'
+import { openRecorder } from '../../recordings/recorder/recorder.ts'
+import { recoverSpool } from '../../recordings/spool/recover.ts'
+import {
+  exportSigning,
+  type Fixture,
+  newGrant,
+  openSegment,
+  readManifest,
+  recorderFixture,
+} from './recorder-fixture.ts'
+
+interface Head {
+  stream: 'screen' | 'input'
+  segment: number
+  seq: number
+  c: string
+}
+
+let fixture: Fixture
+const children: ChildProcess[] = []
+beforeAll(async () => {
+  fixture = await recorderFixture()
+})
+afterAll(async () => {
+  for (const child of children) child.kill('SIGKILL')
+  await fixture.dispose()
+})
+
+const recover = (spool: string) => recoverSpool({ spool, signing: fixture.keys.signing, clock: systemClock })
+
+/** Floods in a process of its own, kills it after `ms`, and returns the last heads that it called durable. */
+async function killed(
+  spool: string,
+  ms: number,
+  rate: number,
+): Promise<{ recording: string; heads: Head[] }> {
+  const grant = newGrant(fixture.keys)
+  const script = new URL('./recorder-crash-child.ts', import.meta.url).pathname
+  const args = [script, spool, JSON.stringify(grant), exportSigning(fixture.keys), String(rate)]
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  children.push(child)
+  let heads: Head[] = []
+  const lines = createInterface({ input: child.stdout! })
+  const ready = new Promise<void>((resolve, reject) => {
+    lines.on('line', (line) => {
+      const value = JSON.parse(line)
+      if (value.ready) resolve()
+      else heads = value
+    })
+    child.once('exit', () => reject(new Error('the child ended by itself')))
+  })
+  await ready
+  const ended = new Promise<void>((resolve) => lines.once('close', resolve))
+  await new Promise((resolve) => setTimeout(resolve, ms))
+  child.kill('SIGKILL')
+  await ended
+  return { recording: grant.recording, heads }
+}
+
+describe('after kill -9', () => {
+  test.each([
+    [350, 1_000_000],
+    [1700, 20_000_000],
+    [2600, 100_000_000],
+    [1300 + Math.floor(Math.random() * 2000), 5_000_000],
+  ])(
+    'after %i ms at %i bytes/s: everything up to the last flush verifies and opens',
+    async (ms, rate) => {
+      const spool = join(fixture.spool, newId())
+      await mkdir(spool)
+      const { recording, heads } = await killed(spool, ms, rate)
+      const { recovered, skipped } = await recover(spool)
+      expect(skipped).toEqual([])
+      expect(recovered).toHaveLength(1)
+      const [found] = recovered
+      const manifest = await readManifest(found!.jws, fixture.keys)
+      expect(found!.problems).toEqual([])
+      expect(manifest).toMatchObject({ recording, ended: 'recovered', session_end: 'gateway-stopped' })
+      expect(manifest.gaps.map(({ stream, reason }) => ({ stream, reason }))).toEqual([
+        { stream: 'screen', reason: 'gateway crash' },
+        { stream: 'input', reason: 'gateway crash' },
+      ])
+      // Every head that was ever called durable is inside what verifies.
+      for (const head of heads) {
+        const segment = manifest.segments.find(
+          ({ stream, number }) => stream === head.stream && number === head.segment,
+        )
+        expect(segment?.chunks).toBeGreaterThan(head.seq)
+        const reader = new SegmentReader()
+        reader.push(
+          (await readFile(join(spool, recording, head.stream, `${head.segment}.spr`))).subarray(
+            0,
+            segment!.bytes,
+          ),
+        )
+        expect(reader.frames()[head.seq]?.c.toString('hex')).toBe(head.c)
+      }
+      for (const { stream, number, bytes } of manifest.segments) {
+        const key = stream === 'screen' ? fixture.keys.replay.private : fixture.keys.input.private
+        await openSegment(spool, recording, stream, number, key, bytes)
+      }
+      // Again: nothing changes.
+      const before = await readFile(join(spool, recording, 'manifest.jws'), 'utf8')
+      expect((await recover(spool)).recovered).toEqual([])
+      expect(await readFile(join(spool, recording, 'manifest.jws'), 'utf8')).toBe(before)
+    },
+    60_000,
+  )
+})
+
+describe('recovery', () => {
+  async function closedWithoutManifest(): Promise<{ spool: string; recording: string; screen: string }> {
+    const spool = join(fixture.spool, newId())
+    await mkdir(spool)
+    const recorder = await openRecorder(fixture.options({ spool }))
+    for (let count = 0; count < 40; count++)
+      recorder.output(new Uint8Array(32 * 1024).fill(0x41 + (count % 20)))
+    await recorder.close({ reason: 'vendor-left' })
+    await rm(join(spool, recorder.recording, 'manifest.jws'))
+    return {
+      spool,
+      recording: recorder.recording,
+      screen: join(spool, recorder.recording, 'screen', '0.spr'),
+    }
+  }
+
+  test('counts torn bytes at any place, and never changes a file', async () => {
+    const { spool, recording, screen } = await closedWithoutManifest()
+    const whole = await readFile(screen)
+    for (const cut of [1, 31, 32, 100, 70_000, whole.length - 100, whole.length - 3]) {
+      await truncate(screen, whole.length)
+      await writeFile(screen, whole)
+      await truncate(screen, whole.length - cut)
+      const [found] = (await recover(spool)).recovered
+      const segment = found!.manifest.segments.find(({ stream }) => stream === 'screen')
+      const length = whole.length - cut
+      if (segment) {
+        expect(segment.bytes + segment.torn_bytes).toBe(length)
+        await openSegment(spool, recording, 'screen', 0, fixture.keys.replay.private, segment.bytes)
+      } else expect(found!.manifest.discarded).toEqual([{ stream: 'screen', number: 0, bytes: length }])
+      expect((await readFile(screen)).equals(whole.subarray(0, length))).toBe(true)
+      await rm(join(spool, recording, 'manifest.jws'))
+    }
+  })
+
+  test('takes a half-written frame and foreign bytes at the end as torn, and names a changed chunk', async () => {
+    const { spool, recording, screen } = await closedWithoutManifest()
+    const whole = await readFile(screen)
+    await truncate(screen, whole.length - 80)
+    await appendFile(screen, Buffer.alloc(10))
+    expect((await recover(spool)).recovered[0]?.tornBytes).toBeGreaterThan(0)
+    await rm(join(spool, recording, 'manifest.jws'))
+    const changed = Buffer.from(whole)
+    changed[changed.length - 200_000] = (changed[changed.length - 200_000] ?? 0) ^ 1
+    await writeFile(screen, changed)
+    const [found] = (await recover(spool)).recovered
+    expect(found?.problems.join()).toContain('screen: segment 0: chunk-altered')
+    expect(found?.manifest.segments[0]?.torn_bytes).toBeGreaterThan(0)
+  })
+
+  test('leaves alone what is live, what is no recording, and what holds nothing', async () => {
+    const spool = join(fixture.spool, newId())
+    await mkdir(join(spool, 'lost+found'), { recursive: true })
+    const empty = newId()
+    await mkdir(join(spool, empty))
+    const recorder = await openRecorder(fixture.options({ spool }))
+    const result = await recoverSpool({
+      spool,
+      signing: fixture.keys.signing,
+      clock: systemClock,
+      isLive: (recording) => recording === recorder.recording,
+    })
+    expect(result).toEqual({ recovered: [], skipped: [{ recording: empty, reason: 'nothing was recorded' }] })
+    await recorder.close({ reason: 'vendor-left' })
+  })
+})
