@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import type { EvidenceSink } from '../../broker/domain/ports.ts'
 import type { EvidenceDesk } from './dossier.ts'
 import { clearIncoming, openFolderStore } from './folder-store.ts'
+import { integrityRoutes } from './integrity.ts'
 import type { ArchivePorts } from './ports.ts'
 import { startReplay } from './replay.ts'
 import { recordingRoutes } from './routes.ts'
@@ -17,7 +18,7 @@ export interface ArchiveOptions {
 
 export interface Archive {
   sink: EvidenceSink
-  routes: ReturnType<typeof recordingRoutes>
+  routes: ReturnType<typeof recordingRoutes> & ReturnType<typeof integrityRoutes>
   space(): Promise<{ freeBytes: number; reserveBytes: number; ok: boolean }>
   close(): Promise<void>
 }
@@ -34,7 +35,7 @@ export async function openArchive(
   const checks = verifier(store, replay, ports, desk, join(options.folder, 'packages'))
   return {
     sink: evidenceSink(store, replay, ports),
-    routes: recordingRoutes(ports, replay, checks),
+    routes: { ...recordingRoutes(ports, replay, checks), ...integrityRoutes(ports, desk) },
     space: () => store.space(),
     close: () => replay.close(),
   }

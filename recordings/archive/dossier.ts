@@ -26,6 +26,7 @@ export interface EvidenceDesk {
   anchors(recording: string): Promise<AnchorProof[]>
   /** Signs a checkpoint over everything logged so far. */
   checkpoint(): Promise<{ size: number; note: string }>
+  latestCheckpoint(): Promise<{ size: number; at: Date | null } | null>
   /** RFC 6962 audit path, hex. */
   inclusion(index: number, size: number): Promise<string[]>
   /** What an auditor would trust (keys.json), as it stands now. */
