@@ -1,5 +1,5 @@
-import { request } from 'node:https'
-import type { SecureContext, TLSSocket } from 'node:tls'
+import { request } from 'node:http'
+import { type SecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { SPLICE_UPGRADE } from '../../broker/contract/link.ts'
 import { LINK_NAME } from '../link/link-name.ts'
 
@@ -14,15 +14,16 @@ export function dialSplice(
   const url = new URL(broker)
   return new Promise((done) => {
     const call = request({
-      host: url.hostname,
-      port: Number(url.port || 443),
+      createConnection: () =>
+        tlsConnect({
+          host: url.hostname,
+          port: Number(url.port || 443),
+          servername: LINK_NAME,
+          secureContext: context,
+          minVersion: 'TLSv1.3',
+        }),
+      host: LINK_NAME,
       path: `/link/v1/splice/${splice}`,
-      servername: LINK_NAME,
-      secureContext: context,
-      // A secure context carries certificates, not the rule to check them.
-      rejectUnauthorized: true,
-      minVersion: 'TLSv1.3',
-      agent: false,
       headers: { connection: 'Upgrade', upgrade: SPLICE_UPGRADE },
     })
     const deadline = setTimeout(() => call.destroy(new Error('no answer to the splice')), DIAL_DEADLINE_MS)

@@ -48,8 +48,8 @@ export type FromWorker =
   | { type: 'event'; event: GatewayEvent }
   | { type: 'state'; session: string; state: SessionState }
   | { type: 'credential'; id: number; session: string; grant: string }
-  /** Closed and sealed; `manifest` is there when the disk would not take it. */
-  | { type: 'closed'; session: string; recording: string; manifest: string | null }
+  /** Closed; `sealed` says whether there is a manifest, `heads` are the recording's last. */
+  | { type: 'closed'; session: string; recording: string; sealed: boolean; heads: AnchorHead[] }
 
 /** The process-wide monotonic clock in milliseconds: `performance.now()` starts anew in every thread. */
 export function processMs(): number {

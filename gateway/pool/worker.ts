@@ -4,6 +4,9 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { systemClock } from '../../broker/domain/clock.ts'
 import type { Grant } from '../../broker/domain/grant.ts'
 import { Secret } from '../../broker/domain/secret.ts'
+import { STREAMS } from '../../broker/domain/words.ts'
+import type { AnchorHead } from '../../recordings/format/anchor.ts'
+import type { Manifest } from '../../recordings/format/manifest.ts'
 import { openRecorder } from '../../recordings/recorder/recorder.ts'
 import { screenModelOver } from '../../recordings/screen-model/port.ts'
 import { openCredential } from '../edge/credential.ts'
@@ -108,12 +111,31 @@ function open(message: Extract<ToWorker, { type: 'open' }>): string | null {
         type: 'closed',
         session: grant.session,
         recording: grant.recording,
-        manifest: recording && !recording.stored ? recording.jws : null,
+        sealed: recording?.stored === true,
+        heads: recording ? lastHeads(recording.manifest) : [],
       })
     },
   })
   sessions.set(grant.session, session)
   return null
+}
+
+/** Where each stream of a closed recording ended. */
+function lastHeads(manifest: Manifest): AnchorHead[] {
+  return STREAMS.flatMap((stream) => {
+    const last = manifest.segments.filter((one) => one.stream === stream && one.chunks > 0).at(-1)
+    return last
+      ? [
+          {
+            recording: manifest.recording,
+            stream,
+            segment: last.number,
+            seq: last.chunks - 1,
+            c: last.last_c,
+          },
+        ]
+      : []
+  })
 }
 
 async function dial(message: Extract<ToWorker, { type: 'dial' }>): Promise<string | null> {

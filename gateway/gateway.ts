@@ -1,0 +1,521 @@
+import { createPrivateKey } from 'node:crypto'
+import { join } from 'node:path'
+import { type ControlDown, type GatewayEvent, LINK_VERSION } from '../broker/contract/link.ts'
+import { type Clock, systemClock } from '../broker/domain/clock.ts'
+import { newId } from '../broker/domain/ids.ts'
+import type { AnchorHead } from '../recordings/format/anchor.ts'
+import { jwsHash } from '../recordings/format/jws.ts'
+import { startScreenModel } from '../recordings/screen-model/start.ts'
+import { recoverSpool } from '../recordings/spool/recover.ts'
+import { type SpoolSpace, spoolSpace } from '../recordings/spool/space.ts'
+import { type Authority, checkGrant, checkLease } from './edge/tokens.ts'
+import { HEARTBEAT } from './edge/web-socket-browser.ts'
+import { anchorEvents } from './evidence/anchors.ts'
+import { Shipper } from './evidence/shipper.ts'
+import { Uploader } from './evidence/upload.ts'
+import {
+  type BrokerKeys,
+  brokerKeyMap,
+  type GatewayIdentity,
+  loadIdentity,
+  storeBrokerKeys,
+} from './identity/identity.ts'
+import { privateFolder } from './identity/private-files.ts'
+import { ClockGuard } from './link/clock-guard.ts'
+import { ControlLink } from './link/control-link.ts'
+import { CredentialDesk } from './link/credential-desk.ts'
+import { EventSender } from './link/event-sender.ts'
+import { Journal } from './link/journal.ts'
+import { processMs } from './pool/messages.ts'
+import { defaultWorkers, Pool } from './pool/pool.ts'
+import { sentenceFor } from './session/sentences.ts'
+import { probeSsh } from './ssh/probe.ts'
+import { VERSION } from './version.ts'
+
+/** A logger as pino's: fields, then the message. Never given a secret. */
+export interface Log {
+  info(fields: object, message: string): void
+  warn(fields: object, message: string): void
+  error(fields: object, message: string): void
+}
+
+export interface GatewayConfig {
+  /** Identity, journal, spool and receipts; mode 0700. */
+  dataDir: string
+  /** Instead of the brokers named at enrolment (https URLs of their link ports). */
+  brokers?: readonly string[]
+  workers?: number
+  /** Below this much free space no new session opens. 2 GiB by default. */
+  reserveBytes?: number
+  /** Heartbeat of the browsers' sockets. */
+  heartbeat?: { everyMs: number; silentMs: number }
+  anchorEveryMs?: number
+  healthEveryMs?: number
+  clock?: Clock
+  log?: Log
+  /** Compiled entries of a bundle, where the threads' modules aren't beside this one. */
+  entries?: { worker?: URL | string; screenModel?: URL | string }
+}
+
+export interface RunningGateway {
+  readonly id: string
+  readonly site: { id: string; name: string }
+  /** Brokers that are linked now. */
+  links(): string[]
+  sessions(): { session: string; state: string; grant: string }[]
+  /** Recordings that wait for their receipt. */
+  waitingRecordings(): number
+  /** Settles when the gateway can't go on (its screen model died) and should be started again. */
+  readonly failed: Promise<string>
+  /** Ends all sessions as gateway-stopped with their manifests, says so to a broker if one listens, and closes. */
+  stop(): Promise<void>
+}
+
+const SILENT: Log = { info() {}, warn() {}, error() {} }
+const RESERVE_BYTES = 2 * 1024 ** 3
+const ANCHOR_MS = 30_000
+const HEALTH_MS = 10_000
+/** How long a stopping gateway waits for its last events and recordings to be taken. */
+const FAREWELL_MS = 3000
+
+/** Starts the gateway of an enrolled data folder: recovers recordings first, then links to every broker. */
+export async function startGateway(config: GatewayConfig): Promise<RunningGateway> {
+  const identity = await loadIdentity(config.dataDir)
+  const gateway = new Gateway(config, identity)
+  await gateway.start()
+  return gateway
+}
+
+class Gateway implements RunningGateway {
+  readonly id: string
+  readonly site: { id: string; name: string }
+  readonly failed: Promise<string>
+  readonly #config: GatewayConfig
+  readonly #identity: GatewayIdentity
+  readonly #clock: Clock
+  readonly #log: Log
+  readonly #boot = newId()
+  readonly #spool: string
+  readonly #links: ControlLink[]
+  readonly #credentials = new CredentialDesk()
+  readonly #sender: EventSender
+  readonly #shipper: Shipper
+  readonly #uploader: Uploader
+  /** Which broker opened a session: it is asked for the credential first. */
+  readonly #openedBy = new Map<string, ControlLink>()
+  readonly #timers: NodeJS.Timeout[] = []
+  readonly #fail: (why: string) => void
+  #brokerKeys: BrokerKeys
+  #journal!: Journal
+  #clockGuard!: ClockGuard
+  #pool!: Pool
+  #screenModel!: ReturnType<typeof startScreenModel>
+  #space: SpoolSpace = { freeBytes: 0, reserveBytes: 0, aboveReserve: false }
+  #modelLost = false
+  #stopping = false
+
+  constructor(config: GatewayConfig, identity: GatewayIdentity) {
+    this.id = identity.gateway
+    this.site = identity.site
+    this.#config = config
+    this.#identity = identity
+    this.#clock = config.clock ?? systemClock
+    this.#log = config.log ?? SILENT
+    this.#brokerKeys = identity.brokerKeys
+    this.#spool = join(config.dataDir, 'spool')
+    const failed = Promise.withResolvers<string>()
+    this.failed = failed.promise
+    this.#fail = failed.resolve
+    this.#sender = new EventSender(() => this.#journal)
+    this.#uploader = new Uploader(identity)
+    this.#shipper = new Shipper({
+      spool: this.#spool,
+      receipts: join(config.dataDir, 'receipts'),
+      broker: () => this.#links.find((link) => link.up)?.broker ?? null,
+      brokerKeys: () => this.#brokerKeys,
+      uploader: this.#uploader,
+      problem: (recording, what) =>
+        this.#log.error({ recording, what }, 'the broker does not take this evidence'),
+    })
+    this.#links = (config.brokers ?? identity.brokers).map(
+      (broker) =>
+        new ControlLink(broker, identity, {
+          hello: () => ({
+            type: 'hello',
+            link: LINK_VERSION,
+            version: VERSION,
+            boot: this.#boot,
+            wall: this.#clock.wall(),
+            sessions: this.#pool.sessions,
+          }),
+          welcome: (link, message) => this.#welcomed(link, message),
+          message: (link, message) => void this.#heard(link, message),
+          lost: (link, why) => this.#lost(link, why),
+        }),
+    )
+  }
+
+  async start(): Promise<void> {
+    const { dataDir, entries } = this.#config
+    await privateFolder(dataDir)
+    await privateFolder(this.#spool)
+    this.#clockGuard = await ClockGuard.open(dataDir, this.#clock)
+    this.#journal = await Journal.open(join(dataDir, 'journal'), this.#identity.sign.reveal(), (entry) =>
+      this.#sender.add(entry),
+    )
+    if (this.#journal.damaged > 0)
+      this.#log.error({ lines: this.#journal.damaged }, 'journal lines do not verify and were left out')
+    await this.#recover()
+    await this.#look()
+    this.#screenModel = startScreenModel(entries?.screenModel)
+    void this.#screenModel.died.then((error) => {
+      if (this.#stopping) return
+      this.#modelLost = true
+      this.#log.error({ error: error.message }, 'the screen model died')
+      this.#fail('the screen model died')
+    })
+    this.#pool = await Pool.start(
+      this.#config.workers ?? defaultWorkers(),
+      {
+        event: (event) => this.#report(event),
+        credential: (ask) => this.#credential(ask),
+        closed: (closed) => {
+          this.#openedBy.delete(closed.session)
+          void this.#anchor(closed.heads)
+          if (closed.sealed) this.#shipper.ship(closed.recording)
+          else void this.#recover()
+        },
+        crashed: (sessions, why) => void this.#crashed(sessions, why),
+      },
+      async () => {
+        const screenModel = this.#screenModel.connect()
+        return {
+          data: {
+            gateway: this.id,
+            deployment: this.#identity.deployment,
+            site: this.site.id,
+            bootId: this.#boot,
+            spool: this.#spool,
+            tls: { ...this.#identity.tls, key: this.#identity.tls.key.reveal() },
+            sign: this.#identity.sign.reveal(),
+            seal: this.#identity.seal.reveal(),
+            brokerKeys: [...this.#brokerKeys],
+            screenModel,
+            heartbeat: this.#config.heartbeat ?? HEARTBEAT,
+          },
+          transfer: [screenModel],
+        }
+      },
+      entries?.worker,
+    )
+    await this.#shipper.start()
+    for (const link of this.#links) link.start()
+    this.#every(this.#config.anchorEveryMs ?? ANCHOR_MS, () => this.#anchor([]))
+    this.#every(this.#config.healthEveryMs ?? HEALTH_MS, () => this.#health())
+    this.#log.info({ gateway: this.id, brokers: this.#links.map((link) => link.broker) }, 'gateway started')
+  }
+
+  links(): string[] {
+    return this.#links.filter((link) => link.up).map((link) => link.broker)
+  }
+
+  sessions() {
+    return this.#pool.sessions
+  }
+
+  waitingRecordings(): number {
+    return this.#shipper.waiting
+  }
+
+  async stop(): Promise<void> {
+    if (this.#stopping) return
+    this.#stopping = true
+    for (const timer of this.#timers) clearInterval(timer)
+    await this.#pool.stop()
+    await this.#farewell()
+    await this.#shipper.stop()
+    for (const link of this.#links) link.stop()
+    this.#uploader.close()
+    await this.#journal.close()
+    await this.#screenModel.stop()
+  }
+
+  /** The last events and recordings, if a broker takes them now; otherwise the next start brings them. */
+  async #farewell(): Promise<void> {
+    const deadline = processMs() + FAREWELL_MS
+    while (processMs() < deadline && this.links().length > 0) {
+      if (this.#journal.waiting().length === 0 && this.#shipper.waiting === 0) return
+      await new Promise((done) => setTimeout(done, 20))
+    }
+  }
+
+  #every(ms: number, run: () => Promise<void>): void {
+    const timer = setInterval(() => void run().catch((error) => this.#wentWrong(error)), ms)
+    timer.unref()
+    this.#timers.push(timer)
+  }
+
+  #wentWrong(error: unknown): void {
+    this.#log.error({ error: error instanceof Error ? error.message : String(error) }, 'unexpected failure')
+  }
+
+  #report(event: GatewayEvent): void {
+    void this.#journal.append(event).then(() => {
+      if (this.#journal.failed) this.#log.error({ kind: event.kind }, 'the journal cannot be written')
+    })
+  }
+
+  /** Finishes what a crash left. Each recovered session is reported closed: it never goes on by itself. */
+  async #recover(): Promise<void> {
+    await this.#shipper.tidy()
+    const { sign } = this.#identity
+    const recovery = await recoverSpool({
+      spool: this.#spool,
+      signing: {
+        kid: sign.reveal().kid,
+        key: createPrivateKey({ key: { ...sign.reveal() }, format: 'jwk' }),
+      },
+      clock: this.#clock,
+      isLive: (recording) => this.#pool?.isLive(recording) ?? false,
+    })
+    for (const { recording, manifest, problems, lastMs } of recovery.recovered) {
+      this.#log.warn({ recording, lastMs, problems }, 'recording recovered')
+      this.#report({
+        kind: 'session-closed',
+        session: manifest.session,
+        end: 'gateway-stopped',
+        message: sentenceFor('gateway-stopped'),
+        by: null,
+        closedAfterMs: null,
+        bytesOut: 0,
+        bytesIn: 0,
+        at: this.#clock.wall(),
+      })
+      for (const gap of manifest.gaps)
+        this.#report({
+          kind: 'recording-gap',
+          session: manifest.session,
+          stream: gap.stream,
+          reason: gap.reason,
+          at: this.#clock.wall(),
+        })
+      this.#shipper.ship(recording)
+    }
+    for (const { recording, reason } of recovery.skipped)
+      this.#log.warn({ recording, reason }, 'not recovered')
+  }
+
+  async #crashed(sessions: { session: string; recording: string }[], why: string): Promise<void> {
+    this.#log.error({ sessions: sessions.map((one) => one.session), why }, 'a session worker died')
+    await this.#recover()
+    // Those that had no recording yet.
+    for (const { session } of sessions) {
+      this.#openedBy.delete(session)
+      this.#report({
+        kind: 'session-closed',
+        session,
+        end: 'gateway-stopped',
+        message: 'A part of the gateway failed and the session was ended.',
+        by: null,
+        closedAfterMs: null,
+        bytesOut: 0,
+        bytesIn: 0,
+        at: this.#clock.wall(),
+      })
+    }
+  }
+
+  // Links
+
+  #welcomed(link: ControlLink, message: Extract<ControlDown, { type: 'welcome' }>): void {
+    if (message.gateway !== this.id) {
+      this.#log.error({ broker: link.broker }, 'the broker takes this gateway for another one')
+      return
+    }
+    this.#clockGuard.brokerSays(message.wall)
+    const keys = brokerKeyMap(message.brokerKeys)
+    if (keys.size > 0 && !sameKeys(keys, this.#brokerKeys)) {
+      this.#brokerKeys = keys
+      this.#pool.brokerKeys([...keys])
+      void storeBrokerKeys(this.#config.dataDir, message.brokerKeys).catch((error) => this.#wentWrong(error))
+    }
+    this.#log.info({ broker: link.broker }, 'linked')
+    this.#sender.offer(link)
+    this.#shipper.wake()
+    void this.#health().catch((error) => this.#wentWrong(error))
+  }
+
+  #lost(link: ControlLink, why: string): void {
+    if (!this.#stopping) this.#log.warn({ broker: link.broker, why }, 'no link')
+    this.#credentials.lost(link)
+    if (!this.#sender.lost(link)) return
+    const other = this.#links.find((one) => one.up)
+    if (other) this.#sender.offer(other)
+  }
+
+  async #heard(link: ControlLink, message: Exclude<ControlDown, { type: 'welcome' }>): Promise<void> {
+    switch (message.type) {
+      case 'open': {
+        const code = await this.#open(link, message)
+        link.send({ type: 'opened', id: message.id, ok: code === null, code })
+        return
+      }
+      case 'dial': {
+        const { session, splice } = message
+        const answer = await this.#pool.tell({ type: 'dial', session, splice, broker: link.broker })
+        link.send({ type: 'done', id: message.id, ...answer })
+        return
+      }
+      case 'lease':
+        await this.#lease(message)
+        return
+      case 'command': {
+        const receivedAt = processMs()
+        const { session, command, end, by, cause } = message
+        const answer = await this.#pool.tell({
+          type: 'command',
+          session,
+          command,
+          end,
+          by,
+          cause,
+          receivedAt,
+        })
+        link.send({ type: 'done', id: message.id, ...answer })
+        return
+      }
+      case 'credential':
+        this.#credentials.answered(link, message.id, message.ok ? message.jwe : null)
+        return
+      case 'event-ack':
+        this.#sender.acknowledged(link, message.seq)
+        return
+      case 'probe': {
+        const answer = await probeSsh(message.address)
+        link.send({
+          type: 'probed',
+          id: message.id,
+          ok: answer.ok,
+          code: answer.ok ? null : answer.code,
+          identity: answer.ok ? answer.identity : null,
+        })
+      }
+    }
+  }
+
+  #authority(): Authority {
+    return {
+      brokerKeys: this.#brokerKeys,
+      gateway: this.id,
+      deployment: this.#identity.deployment,
+      site: this.site.id,
+      now: this.#clock.wall(),
+    }
+  }
+
+  /** The code of a refusal, or null. */
+  async #open(link: ControlLink, message: Extract<ControlDown, { type: 'open' }>): Promise<string | null> {
+    const refuse = (code: string, session: string | null) => {
+      this.#report({ kind: 'refused-by-gateway', session, code, at: this.#clock.wall() })
+      return code
+    }
+    const grant = await checkGrant(message.grant, this.#authority())
+    if (!grant.ok) return refuse(grant.code, null)
+    const { session, jti, serial } = grant.value
+    const lease = await checkLease(message.lease, this.#authority(), { session, grant: jti })
+    if (!lease.ok) return refuse(lease.code, session)
+    if (lease.value.serial !== serial) return refuse('bad-lease', session)
+    await this.#look()
+    const cannot =
+      this.#clockGuard.refusal() ??
+      (this.#modelLost ? 'gateway-degraded' : null) ??
+      (this.#journal.full ? 'journal-full' : null) ??
+      (this.#space.aboveReserve ? null : 'storage-below-reserve')
+    if (cannot) return refuse(cannot, session)
+    this.#openedBy.set(session, link)
+    const answer = await this.#pool.open({
+      type: 'open',
+      grant: grant.value,
+      grantHash: jwsHash(message.grant),
+      lease: lease.value,
+      clockOffsetMs: this.#clockGuard.offsetMs,
+    })
+    if (answer.ok) return null
+    if (answer.code !== 'already-open') this.#openedBy.delete(session)
+    return refuse(answer.code ?? 'not-opened', session)
+  }
+
+  async #lease(message: Extract<ControlDown, { type: 'lease' }>): Promise<void> {
+    const refuse = (code: string) =>
+      this.#report({ kind: 'refused-by-gateway', session: message.session, code, at: this.#clock.wall() })
+    const grant = message.grant === null ? null : await checkGrant(message.grant, this.#authority())
+    if (grant && !grant.ok) {
+      refuse(grant.code)
+      return
+    }
+    const inForce = grant?.value.jti ?? this.#pool.grantOf(message.session)
+    // The session has just ended: nothing to say about it.
+    if (inForce === null) return
+    const lease = await checkLease(message.lease, this.#authority(), {
+      session: message.session,
+      grant: inForce,
+    })
+    if (!lease.ok) {
+      refuse(lease.code)
+      return
+    }
+    this.#pool.renew({
+      type: 'lease',
+      session: message.session,
+      lease: lease.value,
+      grant: grant?.value ?? null,
+      grantHash: message.grant === null ? '' : jwsHash(message.grant),
+    })
+  }
+
+  async #credential(ask: { session: string; grant: string }): Promise<string | null> {
+    const opener = this.#openedBy.get(ask.session)
+    const link = opener?.up ? opener : this.#links.find((one) => one.up)
+    return link ? await this.#credentials.ask(link, ask) : null
+  }
+
+  // Rounds
+
+  async #anchor(closing: AnchorHead[]): Promise<void> {
+    const heads = this.#stopping ? closing : [...(await this.#pool.heads()), ...closing]
+    for (const event of anchorEvents(heads, this.#clock.wall())) this.#report(event)
+    if (!this.#stopping)
+      for (const recording of new Set(heads.map((head) => head.recording)))
+        if (this.#pool.isLive(recording)) await this.#shipper.shipFinished(recording)
+  }
+
+  async #look(): Promise<void> {
+    const reserveBytes = this.#config.reserveBytes ?? RESERVE_BYTES
+    const before = this.#space
+    this.#space = await spoolSpace(this.#spool, reserveBytes)
+    if (before.reserveBytes > 0 && before.aboveReserve === this.#space.aboveReserve) return
+    if (before.reserveBytes === 0 && this.#space.aboveReserve) return
+    const { freeBytes, aboveReserve } = this.#space
+    this.#report({ kind: 'storage', freeBytes, reserveBytes, below: !aboveReserve, at: this.#clock.wall() })
+  }
+
+  async #health(): Promise<void> {
+    await this.#clockGuard.tick()
+    await this.#look()
+    for (const link of this.#links)
+      if (link.up)
+        link.send({
+          type: 'health',
+          wall: this.#clock.wall(),
+          sessions: this.#pool.sessions.length,
+          freeBytes: this.#space.freeBytes,
+          reserveBytes: this.#space.reserveBytes,
+          spooledRecordings: this.#shipper.waiting,
+          rssBytes: process.memoryUsage.rss(),
+        })
+  }
+}
+
+function sameKeys(a: BrokerKeys, b: BrokerKeys): boolean {
+  return a.size === b.size && [...a].every(([kid, x]) => b.get(kid) === x)
+}

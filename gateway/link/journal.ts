@@ -1,0 +1,235 @@
+import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { type FileHandle, open, readdir, readFile, rename, unlink } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { GatewayEvent } from '../../broker/contract/link.ts'
+import { sha256 } from '../../broker/domain/canonical.ts'
+import { privateFolder, writePrivate } from '../identity/private-files.ts'
+
+/** Events that wait for a broker. Beyond it no new session opens; those that run end and are still written down. */
+const FULL_AT = 50_000
+/** A journal file is closed at this size, and deleted when a broker has committed all of it. */
+const FILE_BYTES = 4 * 1024 * 1024
+
+const line = z.strictObject({
+  seq: z.number().int().nonnegative(),
+  /** SHA-256 of the line before, hex: a line taken out is seen. */
+  prev: z.string().regex(/^[0-9a-f]{64}$/),
+  event: GatewayEvent,
+  sig: z.string(),
+})
+
+const DOMAIN = 'sallyport/journal/v1\0'
+const FIRST = '0'.repeat(64)
+
+export interface Entry {
+  seq: number
+  event: GatewayEvent
+}
+
+export interface JournalKey {
+  kty: 'OKP'
+  crv: 'Ed25519'
+  x: string
+  d: string
+  kid: string
+}
+
+/**
+ * What this gateway has to tell, kept until a broker has committed it: append-only lines, each signed and chained to
+ * the one before, synced before they count. A broker or database that is away loses nothing; a line that somebody
+ * altered is left out loudly.
+ */
+export class Journal {
+  readonly #dir: string
+  readonly #key: KeyObject
+  readonly #onEntry: (entry: Entry) => void
+  /** In order of seq. */
+  readonly #waiting = new Map<number, Entry>()
+  #file: FileHandle | null = null
+  #files: { path: string; last: number }[] = []
+  #size = 0
+  #next = 0
+  #prev = FIRST
+  #queue: { text: string; entry: Entry; done: () => void }[] = []
+  #writing: Promise<void> | null = null
+  #failed = false
+  /** Lines that did not verify when the journal was read; told to the operator of the gateway. */
+  readonly damaged: number
+
+  private constructor(dir: string, key: KeyObject, onEntry: (entry: Entry) => void, state: Loaded) {
+    this.#dir = dir
+    this.#key = key
+    this.#onEntry = onEntry
+    this.#files = state.files
+    this.#next = state.next
+    this.#prev = state.prev
+    this.damaged = state.damaged
+    for (const entry of state.entries) this.#waiting.set(entry.seq, entry)
+  }
+
+  /** Reads what earlier runs left. `onEntry` hears every event once it is on disk. */
+  static async open(dir: string, key: JournalKey, onEntry: (entry: Entry) => void): Promise<Journal> {
+    await privateFolder(dir)
+    const privateKey = createPrivateKey({ key: { ...key }, format: 'jwk' })
+    return new Journal(dir, privateKey, onEntry, await load(dir, createPublicKey(privateKey)))
+  }
+
+  get full(): boolean {
+    return this.#failed || this.#waiting.size + this.#queue.length >= FULL_AT
+  }
+
+  /** Could not be written: events are still sent, but the disk no longer keeps them. */
+  get failed(): boolean {
+    return this.#failed
+  }
+
+  /** What no broker has committed yet, oldest first. */
+  waiting(): Entry[] {
+    return [...this.#waiting.values()].sort((a, b) => a.seq - b.seq)
+  }
+
+  /** Resolves when the event is on disk (or the disk has failed, which `failed` says). */
+  append(event: GatewayEvent): Promise<void> {
+    const entry = { seq: this.#next, event }
+    this.#next += 1
+    const body = JSON.stringify({ seq: entry.seq, prev: this.#prev, event })
+    const sig = sign(null, Buffer.from(DOMAIN + body), this.#key).toString('base64url')
+    const text = JSON.stringify({ seq: entry.seq, prev: this.#prev, event, sig })
+    this.#prev = sha256(text).toString('hex')
+    return new Promise((done) => {
+      this.#queue.push({ text, entry, done })
+      this.#writing ??= this.#write().finally(() => {
+        this.#writing = null
+      })
+    })
+  }
+
+  /** A broker has committed it. Files of which that is true to the last line are deleted. */
+  acknowledge(seq: number): void {
+    if (!this.#waiting.delete(seq)) return
+    const [oldest] = this.#waiting.keys()
+    const keepFrom = oldest ?? this.#next
+    for (const file of this.#files.filter((one) => one.last < keepFrom)) {
+      this.#files = this.#files.filter((one) => one !== file)
+      void unlink(file.path).catch(() => {})
+    }
+    if (this.#waiting.size === 0) void this.#noteAcknowledged()
+  }
+
+  async close(): Promise<void> {
+    await this.#writing
+    await this.#noteAcknowledged()
+    await this.#file?.close()
+    this.#file = null
+  }
+
+  /** So that a restart doesn't send what was committed; sending it again would do no harm either. */
+  async #noteAcknowledged(): Promise<void> {
+    const [oldest] = this.#waiting.keys()
+    const state = JSON.stringify({ next: this.#next, acknowledgedBelow: oldest ?? this.#next })
+    await writePrivate(join(this.#dir, 'state.json'), state).catch(() => {})
+  }
+
+  /** Many lines, one sync. */
+  async #write(): Promise<void> {
+    while (this.#queue.length > 0) {
+      const batch = this.#queue
+      this.#queue = []
+      try {
+        const file = await this.#current()
+        const text = batch.map((one) => `${one.text}\n`).join('')
+        await file.appendFile(text)
+        await file.datasync()
+        this.#size += Buffer.byteLength(text)
+        const last = batch.at(-1)?.entry.seq ?? 0
+        if (this.#size >= FILE_BYTES) await this.#rotate(last)
+        this.#failed = false
+      } catch {
+        this.#failed = true
+        await this.#file?.close().catch(() => {})
+        this.#file = null
+      }
+      for (const { entry, done } of batch) {
+        this.#waiting.set(entry.seq, entry)
+        this.#onEntry(entry)
+        done()
+      }
+    }
+  }
+
+  async #current(): Promise<FileHandle> {
+    // A new file at every start: a torn last line of a crash stays alone in its own.
+    this.#file ??= await open(
+      join(this.#dir, `${String(this.#next).padStart(12, '0')}.${Date.now()}.open`),
+      'ax',
+      0o600,
+    )
+    return this.#file
+  }
+
+  async #rotate(last: number): Promise<void> {
+    const dir = this.#dir
+    await this.#file?.close()
+    this.#file = null
+    this.#size = 0
+    for (const name of (await readdir(dir)).filter((one) => one.endsWith('.open'))) {
+      const path = join(dir, name.replace(/\.open$/, '.ndjson'))
+      await rename(join(dir, name), path)
+      this.#files.push({ path, last })
+    }
+  }
+}
+
+interface Loaded {
+  files: { path: string; last: number }[]
+  entries: Entry[]
+  next: number
+  prev: string
+  damaged: number
+}
+
+async function load(dir: string, key: KeyObject): Promise<Loaded> {
+  const loaded: Loaded = { files: [], entries: [], next: 0, prev: FIRST, damaged: 0 }
+  let acknowledgedBelow = 0
+  try {
+    const state = z
+      .looseObject({ next: z.number().int(), acknowledgedBelow: z.number().int() })
+      .parse(JSON.parse(await readFile(join(dir, 'state.json'), 'utf8')))
+    loaded.next = state.next
+    acknowledgedBelow = state.acknowledgedBelow
+  } catch {
+    // None yet.
+  }
+  for (const name of (await readdir(dir)).filter((one) => /\.(ndjson|open)$/.test(one)).sort()) {
+    const path = join(dir, name)
+    const lines = (await readFile(path, 'utf8')).split('\n')
+    let last = -1
+    for (const [index, text] of lines.entries()) {
+      if (text === '') continue
+      const entry = read(text, key)
+      if (entry) {
+        last = Math.max(last, entry.seq)
+        loaded.prev = sha256(text).toString('hex')
+        if (entry.seq >= acknowledgedBelow) loaded.entries.push(entry)
+      } else if (index < lines.length - 1) loaded.damaged += 1
+    }
+    loaded.next = Math.max(loaded.next, last + 1)
+    if (last < acknowledgedBelow) await unlink(path).catch(() => {})
+    else loaded.files.push({ path, last })
+  }
+  return loaded
+}
+
+function read(text: string, key: KeyObject): Entry | null {
+  try {
+    const parsed = line.parse(JSON.parse(text))
+    const { seq, prev, event, sig } = parsed
+    const body = JSON.stringify({ seq, prev, event })
+    return verify(null, Buffer.from(DOMAIN + body), key, Buffer.from(sig, 'base64url'))
+      ? { seq, event }
+      : null
+  } catch {
+    return null
+  }
+}

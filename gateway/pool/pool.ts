@@ -1,0 +1,243 @@
+import { availableParallelism } from 'node:os'
+import { Worker } from 'node:worker_threads'
+import type { SessionState } from '../../broker/domain/words.ts'
+import type { AnchorHead } from '../../recordings/format/anchor.ts'
+import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
+
+type Distribute<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
+type Asked = Distribute<
+  Extract<ToWorker, { id: number }> & { type: 'open' | 'dial' | 'command' | 'shut-down' },
+  'id'
+>
+
+export interface Answer {
+  ok: boolean
+  code: string | null
+  tookMs: number | null
+}
+
+export interface PoolHandlers {
+  event(event: Extract<FromWorker, { type: 'event' }>['event']): void
+  /** Answer with `credential(...)`. */
+  credential(ask: { session: string; grant: string }): Promise<string | null>
+  closed(closed: Extract<FromWorker, { type: 'closed' }>): void
+  /** A thread died with these sessions in it. */
+  crashed(sessions: { session: string; recording: string }[], why: string): void
+}
+
+/** What each new worker is given. */
+export type StartData = () => Promise<{ data: WorkerStart; transfer: WorkerStart['screenModel'][] }>
+
+interface Running {
+  session: string
+  recording: string
+  grant: string
+  state: SessionState
+  worker: PooledWorker
+}
+
+interface PooledWorker {
+  thread: Worker
+  sessions: Set<string>
+}
+
+/** A worker that does not answer a stop within this time is ended with all that runs in it: the limit is 5 s. */
+const STUCK_MS = 4000
+const ANSWER_MS = 15_000
+
+export function defaultWorkers(): number {
+  return Math.max(2, availableParallelism())
+}
+
+/** The session workers. A session stays on one thread for its life, so one flood doesn't slow the sessions of another. */
+export class Pool {
+  readonly #handlers: PoolHandlers
+  readonly #start: StartData
+  readonly #entry: URL | string
+  readonly #running = new Map<string, Running>()
+  readonly #asked = new Map<number, (answer: Answer) => void>()
+  readonly #heads = new Map<number, (heads: AnchorHead[]) => void>()
+  #workers: PooledWorker[] = []
+  #nextId = 1
+  #stopping = false
+
+  private constructor(handlers: PoolHandlers, start: StartData, entry: URL | string) {
+    this.#handlers = handlers
+    this.#start = start
+    this.#entry = entry
+  }
+
+  /** `entry`: the compiled worker of a bundle, where worker.ts isn't beside this module. */
+  static async start(
+    count: number,
+    handlers: PoolHandlers,
+    startData: StartData,
+    entry: URL | string = new URL('./worker.ts', import.meta.url),
+  ): Promise<Pool> {
+    const pool = new Pool(handlers, startData, entry)
+    await Promise.all(Array.from({ length: count }, () => pool.#spawn()))
+    return pool
+  }
+
+  get sessions(): { session: string; state: SessionState; grant: string }[] {
+    return [...this.#running.values()].map(({ session, state, grant }) => ({ session, state, grant }))
+  }
+
+  /** Recordings that are being written now. */
+  isLive(recording: string): boolean {
+    return [...this.#running.values()].some((one) => one.recording === recording)
+  }
+
+  async open(message: Distribute<Extract<ToWorker, { type: 'open' }>, 'id'>): Promise<Answer> {
+    const { session, recording, jti } = message.grant
+    if (this.#running.has(session)) return { ok: false, code: 'already-open', tookMs: null }
+    const [worker] = [...this.#workers].sort((a, b) => a.sessions.size - b.sessions.size)
+    if (!worker || this.#stopping) return { ok: false, code: 'gateway-stopping', tookMs: null }
+    this.#running.set(session, { session, recording, grant: jti, state: 'opening', worker })
+    worker.sessions.add(session)
+    const answer = await this.#ask(worker, message)
+    if (!answer.ok) this.#forget(session)
+    return answer
+  }
+
+  async tell(message: Distribute<Extract<ToWorker, { type: 'dial' | 'command' }>, 'id'>): Promise<Answer> {
+    const running = this.#running.get(message.session)
+    if (!running) return { ok: false, code: 'no-such-session', tookMs: null }
+    const stop = message.type === 'command' && message.command === 'stop'
+    const answer = await this.#ask(running.worker, message, stop ? STUCK_MS : ANSWER_MS)
+    if (stop && answer.code === 'no-answer') {
+      // The kill switch wins over whatever keeps that thread busy; its sockets close with it.
+      await running.worker.thread.terminate()
+      return { ok: true, code: null, tookMs: STUCK_MS }
+    }
+    return answer
+  }
+
+  renew(message: Extract<ToWorker, { type: 'lease' }>): void {
+    const running = this.#running.get(message.session)
+    if (!running) return
+    if (message.grant) running.grant = message.grant.jti
+    running.worker.thread.postMessage(message satisfies ToWorker)
+  }
+
+  /** The grant that a session's leases must name. */
+  grantOf(session: string): string | null {
+    return this.#running.get(session)?.grant ?? null
+  }
+
+  brokerKeys(keys: [kid: string, x: string][]): void {
+    for (const { thread } of this.#workers)
+      thread.postMessage({ type: 'broker-keys', keys } satisfies ToWorker)
+  }
+
+  /** Chain heads of all live recordings that are on disk. */
+  async heads(): Promise<AnchorHead[]> {
+    const all = await Promise.all(
+      this.#workers.map((worker) => {
+        const id = this.#nextId++
+        const { promise, resolve } = Promise.withResolvers<AnchorHead[]>()
+        const timer = setTimeout(() => resolve([]), 5000)
+        this.#heads.set(id, resolve)
+        worker.thread.postMessage({ type: 'heads', id } satisfies ToWorker)
+        return promise.finally(() => {
+          clearTimeout(timer)
+          this.#heads.delete(id)
+        })
+      }),
+    )
+    return all.flat()
+  }
+
+  /** Ends every session as gateway-stopped, with its recording sealed, then the threads. */
+  async stop(): Promise<void> {
+    this.#stopping = true
+    await Promise.all(this.#workers.map((worker) => this.#ask(worker, { type: 'shut-down' }, 20_000)))
+    const workers = this.#workers
+    this.#workers = []
+    await Promise.all(workers.map(({ thread }) => thread.terminate()))
+  }
+
+  #ask(worker: PooledWorker, message: Asked, withinMs = ANSWER_MS): Promise<Answer> {
+    const id = this.#nextId++
+    const { promise, resolve } = Promise.withResolvers<Answer>()
+    const timer = setTimeout(() => resolve({ ok: false, code: 'no-answer', tookMs: null }), withinMs)
+    this.#asked.set(id, resolve)
+    worker.thread.postMessage({ ...message, id } as ToWorker)
+    return promise.finally(() => {
+      clearTimeout(timer)
+      this.#asked.delete(id)
+    })
+  }
+
+  async #spawn(): Promise<void> {
+    const { data, transfer } = await this.#start()
+    const thread = new Worker(this.#entry, {
+      name: 'sessions',
+      workerData: data,
+      transferList: transfer,
+      // Nothing of the environment is a session's business.
+      env: {},
+    })
+    const worker: PooledWorker = { thread, sessions: new Set() }
+    const { promise: ready, resolve, reject } = Promise.withResolvers<void>()
+    thread.on('message', (message: FromWorker) => {
+      if (message.type === 'ready') resolve()
+      else this.#heard(worker, message)
+    })
+    let why = 'ended'
+    thread.on('error', (error) => {
+      why = error instanceof Error ? error.message : String(error)
+    })
+    thread.on('exit', (code) => {
+      reject(new Error(`a session worker ended with status ${code}: ${why}`))
+      this.#lost(worker, why)
+    })
+    await ready
+    this.#workers.push(worker)
+  }
+
+  #heard(worker: PooledWorker, message: Exclude<FromWorker, { type: 'ready' }>): void {
+    switch (message.type) {
+      case 'answer':
+        this.#asked.get(message.id)?.(message)
+        return
+      case 'heads':
+        this.#heads.get(message.id)?.(message.heads)
+        return
+      case 'event':
+        this.#handlers.event(message.event)
+        return
+      case 'state': {
+        const running = this.#running.get(message.session)
+        if (running) running.state = message.state
+        return
+      }
+      case 'credential':
+        void this.#handlers.credential(message).then(
+          (jwe) => worker.thread.postMessage({ type: 'credential', id: message.id, jwe } satisfies ToWorker),
+          () =>
+            worker.thread.postMessage({ type: 'credential', id: message.id, jwe: null } satisfies ToWorker),
+        )
+        return
+      case 'closed':
+        this.#forget(message.session)
+        this.#handlers.closed(message)
+    }
+  }
+
+  #forget(session: string): void {
+    this.#running.get(session)?.worker.sessions.delete(session)
+    this.#running.delete(session)
+  }
+
+  #lost(worker: PooledWorker, why: string): void {
+    this.#workers = this.#workers.filter((one) => one !== worker)
+    const sessions = [...worker.sessions].flatMap((id) => this.#running.get(id) ?? [])
+    for (const { session } of sessions) this.#forget(session)
+    if (this.#stopping) return
+    if (sessions.length > 0) this.#handlers.crashed(sessions, why)
+    void this.#spawn().catch(() => {
+      // Reported through health: fewer workers. The next crash or restart tries again.
+    })
+  }
+}
