@@ -3,7 +3,7 @@ import path from 'node:path'
 import { sha256 } from '../domain/canonical.ts'
 import type { Secret } from '../domain/secret.ts'
 import { writeWhole } from '../keys/key-files.ts'
-import { readTrust } from '../keys/trust.ts'
+import { readStatement } from '../keys/statement.ts'
 import { runningEmbedded, startEmbedded } from '../store/embedded.ts'
 import { type ConnectTo, openDatabase } from '../store/sql.ts'
 import { BackupError, type BackupManifest } from './format.ts'
@@ -42,7 +42,7 @@ export async function backup(options: BackupOptions): Promise<BackupManifest> {
   }
   const tablesFolder = path.join(to, 'tables')
   await mkdir(tablesFolder, { mode: 0o700 })
-  const trustText = await readFile(path.join(dataDir, 'keys', 'keys.json'), 'utf8')
+  const statementText = await readFile(path.join(dataDir, 'keys', 'root-statement.json'), 'utf8')
   const files: Record<string, string> = {}
   const keep = async (name: string, content: Buffer | string) => {
     await writeFile(path.join(to, name), content, { mode: 0o600 })
@@ -53,7 +53,7 @@ export async function backup(options: BackupOptions): Promise<BackupManifest> {
     const content = await readFile(path.join(dataDir, name)).catch(() => null)
     if (content) await keep(name, content)
   }
-  await keep('keys.json', trustText)
+  await keep('root-statement.json', statementText)
   if (options.passphrase) await keep('keys.enc', await seal(await packKeys(dataDir), options.passphrase))
   else await keep('KEYS-NOT-INCLUDED.txt', KEYS_LEFT_OUT)
   const recordings = await listRecordings(options.recordingsDir ?? path.join(dataDir, 'recordings'))
@@ -77,7 +77,7 @@ export async function backup(options: BackupOptions): Promise<BackupManifest> {
     }, 'repeatable read read only')
     const manifest: BackupManifest = {
       v: 1,
-      deployment: readTrust(trustText).statement.deployment,
+      deployment: readStatement(statementText).statement.deployment,
       createdAt: new Date(options.now()).toISOString(),
       ...saved,
       keys: options.passphrase ? 'encrypted' : 'left-out',

@@ -121,7 +121,7 @@ async function restoreKeys(options: RestoreOptions, manifest: BackupManifest): P
   await mkdir(folder, { mode: 0o700 })
   for (const [name, content] of Object.entries(packed)) {
     if (path.basename(name) !== name) throw new BackupError('backup-malformed', `keys.enc names ${name}.`)
-    await writeWhole(path.join(folder, name), content, name === 'keys.json' ? 0o644 : 0o600)
+    await writeWhole(path.join(folder, name), content, name === 'root-statement.json' ? 0o644 : 0o600)
   }
 }
 
@@ -154,7 +154,7 @@ async function judge(
   manifest: BackupManifest,
   options: RestoreOptions,
 ): Promise<Restored> {
-  const epoch = keys.trust.epochs.at(-1)?.epoch ?? 0
+  const epoch = keys.statement.epochs.at(-1)?.epoch ?? 0
   const origin = logOrigin(keys.deployment, epoch)
   const logKey = {
     publicKey: keys.log.publicKey,

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { Secret } from '../domain/secret.ts'
 import { rootFromHandout } from './handout.ts'
 import { beginEpoch, handoutWaiting, joinInputShares, openKeys, rotateSigningKey } from './keys.ts'
-import { readTrust } from './trust.ts'
+import { readStatement } from './statement.ts'
 
 const NOW = Date.UTC(2026, 10, 24)
 let folder: string
@@ -34,7 +34,10 @@ describe('keys of a deployment', () => {
     expect(first.derive('a').reveal()).not.toEqual(first.derive('b').reveal())
     for (const name of await readdir(path.join(folder, 'keys'))) {
       const { mode } = await stat(path.join(folder, 'keys', name))
-      expect([name, (mode & 0o777).toString(8)]).toEqual([name, name === 'keys.json' ? '644' : '600'])
+      expect([name, (mode & 0o777).toString(8)]).toEqual([
+        name,
+        name === 'root-statement.json' ? '644' : '600',
+      ])
     }
     expect((await stat(path.join(folder, 'OFFLINE-KEYS.txt'))).mode & 0o777).toBe(0o600)
     expect(await handoutWaiting(folder)).toBe(path.join(folder, 'OFFLINE-KEYS.txt'))
@@ -96,9 +99,9 @@ describe('keys of a deployment', () => {
     })
   })
 
-  it('keys.json is signed by the root and names thumbprints', async () => {
+  it('root-statement.json is signed by the root and names thumbprints', async () => {
     const keys = await openKeys(folder, NOW)
-    const { file, statement } = readTrust(keys.trustFile)
+    const { file, statement } = readStatement(keys.statementText)
     for (const key of statement.keys) expect(key.kid).toBe(await calculateJwkThumbprint(key.jwk))
     const root = await importJWK({ kty: 'OKP', crv: 'Ed25519', x: file.root.x }, 'Ed25519')
     await compactVerify(file.statement, root, { algorithms: ['Ed25519'] })
@@ -106,7 +109,7 @@ describe('keys of a deployment', () => {
     const changed = Buffer.from(JSON.stringify({ ...statement, serial: 9 })).toString('base64url')
     expect(body).not.toBe(changed)
     expect(() =>
-      readTrust(JSON.stringify({ ...file, statement: `${head}.${changed}.${signature}` })),
+      readStatement(JSON.stringify({ ...file, statement: `${head}.${changed}.${signature}` })),
     ).toThrow(/does not verify/)
   })
 
@@ -120,12 +123,12 @@ describe('keys of a deployment', () => {
     await rotateSigningKey(folder, 'broker', root, 42, NOW)
     const after = await openKeys(folder, NOW)
     expect(after.broker.kid).not.toBe(before.broker.kid)
-    expect(after.trust.serial).toBe(2)
-    expect(after.trust.keys.filter((key) => key.use === 'broker')).toMatchObject([
+    expect(after.statement.serial).toBe(2)
+    expect(after.statement.keys.filter((key) => key.use === 'broker')).toMatchObject([
       { kid: before.broker.kid, from: 0, until: 42 },
       { kid: after.broker.kid, from: 42, until: null },
     ])
     expect(await beginEpoch(folder, root, 'note', 'restored', NOW)).toBe(1)
-    expect((await openKeys(folder, NOW)).trust.epochs).toHaveLength(2)
+    expect((await openKeys(folder, NOW)).statement.epochs).toHaveLength(2)
   })
 })

@@ -3,16 +3,16 @@ import { mkdir, readFile, rename, rm, unlink } from 'node:fs/promises'
 import path from 'node:path'
 import type { JWK } from 'jose'
 import { combine, split } from 'shamir-secret-sharing'
-import type { TrustFile, TrustKey, TrustStatement } from '../contract/trust-file.ts'
 import type { JsonWebKeyPublic } from '../domain/grant.ts'
 import { newId } from '../domain/ids.ts'
 import { Secret } from '../domain/secret.ts'
 import { createLinkCa, type LinkCa } from '../link/link-authority.ts'
 import { handoutText } from './handout.ts'
 import { exists, KeyError, readPrivate, syncFolder, writeWhole } from './key-files.ts'
+import type { RootStatement, StatedKey, StatementFile } from './root-statement.ts'
 import { SigningKey } from './signing-key.ts'
+import { currentKey, readStatement, signStatement, statedKeyOf } from './statement.ts'
 import { canonicalThumbprint } from './thumbprint.ts'
-import { currentKey, readTrust, signTrust, trustKeyOf } from './trust.ts'
 
 /** What the running broker holds. Root, input and escrow are not among it: their private parts are offline. */
 export interface DeploymentKeys {
@@ -30,9 +30,9 @@ export interface DeploymentKeys {
   /** Public keys that recordings are sealed to, as a grant carries them. */
   recordingKeys: { replay: JsonWebKeyPublic; input: JsonWebKeyPublic; escrow: JsonWebKeyPublic }
   linkCa: LinkCa
-  trust: TrustStatement
-  /** The text of keys.json. */
-  trustFile: string
+  statement: RootStatement
+  /** The text of root-statement.json. */
+  statementText: string
   /** A 32-byte key for one purpose (session cookies, tokens), from a secret that stays in the keys folder. */
   derive(purpose: string): Secret<Buffer>
 }
@@ -88,17 +88,17 @@ async function makeKeys(dataDir: string, folder: string, nowMs: number): Promise
   const input = p256()
   const escrow = p256()
   const ca = await createLinkCa(deployment, nowMs)
-  const statement: TrustStatement = {
+  const statement: RootStatement = {
     v: 1,
     deployment,
     serial: 1,
     issued: new Date(nowMs).toISOString(),
     keys: [
-      trustKeyOf('log', log, 0),
-      trustKeyOf('broker', broker, 0),
-      trustKeyOf('replay', replay, 0),
-      trustKeyOf('input', input, 0),
-      trustKeyOf('escrow', escrow, 0),
+      statedKeyOf('log', log, 0),
+      statedKeyOf('broker', broker, 0),
+      statedKeyOf('replay', replay, 0),
+      statedKeyOf('input', input, 0),
+      statedKeyOf('escrow', escrow, 0),
     ],
     epochs: [{ epoch: 0, follows: null, reason: null }],
   }
@@ -113,7 +113,11 @@ async function makeKeys(dataDir: string, folder: string, nowMs: number): Promise
     'link-ca.pem': ca.certificate,
   }
   for (const name of PRIVATE_FILES) await writeWhole(path.join(half, name), `${contents[name].trimEnd()}\n`)
-  await writeWhole(path.join(half, 'keys.json'), trustText(await signTrust(root, statement)), 0o644)
+  await writeWhole(
+    path.join(half, 'root-statement.json'),
+    statementFileText(await signStatement(root, statement)),
+    0o644,
+  )
   const shares = await split(new Uint8Array(Buffer.from(input.d ?? '', 'base64url')), SHARES, THRESHOLD)
   // Before the folder gets its name: whatever is cut off, there are never keys without their offline parts.
   await writeWhole(
@@ -140,8 +144,8 @@ async function load(folder: string): Promise<DeploymentKeys> {
     return new Secret(key)
   }
   const jwk = async (name: (typeof PRIVATE_FILES)[number]) => JSON.parse((await text(name)).reveal()) as JWK
-  const trustFileText = await readFile(path.join(folder, 'keys.json'), 'utf8')
-  const { statement } = readTrust(trustFileText)
+  const statementText = await readFile(path.join(folder, 'root-statement.json'), 'utf8')
+  const { statement } = readStatement(statementText)
   await settle(folder, statement)
   const log = new SigningKey(await jwk('log.jwk'))
   const broker = new SigningKey(await jwk('broker.jwk'))
@@ -152,7 +156,10 @@ async function load(folder: string): Promise<DeploymentKeys> {
     ['replay', canonicalThumbprint(replay)],
   ] as const) {
     if (currentKey(statement, use).kid !== kid) {
-      throw new KeyError('key-malformed', `The private ${use} key is not the one that keys.json names.`)
+      throw new KeyError(
+        'key-malformed',
+        `The private ${use} key is not the one that root-statement.json names.`,
+      )
     }
   }
   const base = await bytes('derive.key')
@@ -169,8 +176,8 @@ async function load(folder: string): Promise<DeploymentKeys> {
     replay: new Secret(replay),
     recordingKeys: { replay: sealTo('replay'), input: sealTo('input'), escrow: sealTo('escrow') },
     linkCa: { certificate: (await text('link-ca.pem')).reveal(), key: await text('link-ca.key') },
-    trust: statement,
-    trustFile: trustFileText,
+    statement,
+    statementText,
     derive: (purpose) =>
       new Secret(Buffer.from(hkdfSync('sha256', base.reveal(), 'sallyport/derive/v1', purpose, 32))),
   }
@@ -178,7 +185,7 @@ async function load(folder: string): Promise<DeploymentKeys> {
 
 /**
  * Puts a new broker key (or log key) into use from audit index `fromIndex` on. The root's private part comes from the
- * operator for this one call. The old public key stays in keys.json with its end.
+ * operator for this one call. The old public key stays in root-statement.json with its end.
  */
 export async function rotateSigningKey(
   dataDir: string,
@@ -186,7 +193,7 @@ export async function rotateSigningKey(
   rootPrivate: Secret<JWK>,
   fromIndex: number,
   nowMs: number,
-): Promise<TrustStatement> {
+): Promise<RootStatement> {
   const fresh = ed25519()
   return restate(dataDir, rootPrivate, nowMs, { [`${use}.jwk`]: JSON.stringify(fresh) }, (statement) => ({
     ...statement,
@@ -194,7 +201,7 @@ export async function rotateSigningKey(
       ...statement.keys.map((key) =>
         key.use === use && key.until === null ? { ...key, until: fromIndex } : key,
       ),
-      trustKeyOf(use, fresh, fromIndex),
+      statedKeyOf(use, fresh, fromIndex),
     ],
   }))
 }
@@ -223,27 +230,31 @@ async function restate(
   rootPrivate: Secret<JWK>,
   nowMs: number,
   files: Record<string, string>,
-  change: (old: TrustStatement) => TrustStatement,
-): Promise<TrustStatement> {
+  change: (old: RootStatement) => RootStatement,
+): Promise<RootStatement> {
   const folder = path.join(dataDir, 'keys')
-  const { file, statement } = readTrust(await readFile(path.join(folder, 'keys.json'), 'utf8'))
+  const { file, statement } = readStatement(await readFile(path.join(folder, 'root-statement.json'), 'utf8'))
   const root = new SigningKey(rootPrivate.reveal())
   if (root.kid !== file.root.kid) {
     throw new KeyError('root-mismatch', `This is not the root key of deployment ${statement.deployment}.`)
   }
   const next = change({ ...statement, serial: statement.serial + 1, issued: new Date(nowMs).toISOString() })
-  // A crash between the two leaves a key that keys.json does not name: refused at the next start, old file beside it.
+  // A crash between the two leaves a key that root-statement.json does not name: refused at the next start, old file beside it.
   for (const [name, content] of Object.entries(files)) {
     await writeWhole(path.join(folder, `${name}.old`), (await readPrivate(path.join(folder, name))).reveal())
     await writeWhole(path.join(folder, name), `${content}\n`)
   }
-  await writeWhole(path.join(folder, 'keys.json'), trustText(await signTrust(root, next)), 0o644)
+  await writeWhole(
+    path.join(folder, 'root-statement.json'),
+    statementFileText(await signStatement(root, next)),
+    0o644,
+  )
   for (const name of Object.keys(files)) await unlink(path.join(folder, `${name}.old`))
   return next
 }
 
-/** Undoes a rotation that was cut off between the private key and keys.json; finishes one cut off after it. */
-async function settle(folder: string, statement: TrustStatement): Promise<void> {
+/** Undoes a rotation that was cut off between the private key and root-statement.json; finishes one cut off after it. */
+async function settle(folder: string, statement: RootStatement): Promise<void> {
   for (const use of ['log', 'broker'] as const) {
     const file = path.join(folder, `${use}.jwk`)
     if (!(await exists(`${file}.old`))) continue
@@ -265,15 +276,15 @@ function random32(): string {
   return randomBytes(32).toString('base64url')
 }
 
-function trustText(file: TrustFile): string {
+function statementFileText(file: StatementFile): string {
   return `${JSON.stringify(file, null, 2)}\n`
 }
 
-function publicJwk(key: TrustKey): JsonWebKeyPublic {
+function publicJwk(key: StatedKey): JsonWebKeyPublic {
   return { ...key.jwk, kid: key.kid }
 }
 
-/** Joins custodians' shares to the private input key. Throws when they do not make the key that keys.json names. */
+/** Joins custodians' shares to the private input key. Throws when they do not make the key that root-statement.json names. */
 export async function joinInputShares(
   shares: readonly string[],
   input: JsonWebKeyPublic,

@@ -44,7 +44,7 @@ async function open(dataDir: string): Promise<Deployment> {
     db: store.db,
     clock: systemClock,
     deployment: keys.deployment,
-    epoch: keys.trust.epochs.at(-1)?.epoch ?? 0,
+    epoch: keys.statement.epochs.at(-1)?.epoch ?? 0,
     node: 'test',
     boot: newId(),
     macKey: keys.auditMac,
@@ -178,6 +178,6 @@ describe('backup and restore', () => {
     expect((await restored.log.checkpoint()).note).toMatch(/^sallyport\/[^/]+\/audit\/1\n4\n/)
     await restored.stop()
     const keys = await openKeys(fresh, now())
-    expect(keys.trust.epochs[1]?.follows).toContain('/audit/0\n7\n')
+    expect(keys.statement.epochs[1]?.follows).toContain('/audit/0\n7\n')
   })
 })

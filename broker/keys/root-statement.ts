@@ -1,17 +1,17 @@
 import { z } from 'zod'
-import { instant, text, uuid } from './audit-entry.ts'
+import { instant, text, uuid } from '../contract/audit-entry.ts'
 
 /**
- * keys.json, the public trust file. An auditor gets it, or at least `root.x`, by another way than the evidence. All
- * that it says stands in one JWS by the offline root key; what stands beside is only there to find that key.
+ * root-statement.json: which keys are in use, in one JWS by the offline root. The broker starts only with the keys that
+ * it names. What an auditor works with (keys.json, docs/evidence-format.md) is made from it: auditor-trust.ts.
  */
-export const TRUST_TYP = 'sallyport-trust+jws'
+export const STATEMENT_TYP = 'sallyport-root-statement+jws'
 
 const coordinate = z.string().regex(/^[A-Za-z0-9_-]{43}$/, '32 bytes in base64url')
 const kid = z.string().regex(/^[A-Za-z0-9_-]{43}$/, 'an RFC 7638 thumbprint')
 const index = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 
-export const trustKey = z.strictObject({
+export const statedKey = z.strictObject({
   kid,
   use: z.enum(['log', 'broker', 'replay', 'input', 'escrow']),
   /** Public JWK: Ed25519 for log and broker, ECDH on P-256 for the others. */
@@ -24,13 +24,13 @@ export const trustKey = z.strictObject({
   until: index.nullable(),
 })
 
-export const trustStatement = z.strictObject({
+export const rootStatement = z.strictObject({
   v: z.literal(1),
   deployment: uuid,
   /** Grows by one with every statement; the highest one counts. */
   serial: z.number().int().min(1),
   issued: instant,
-  keys: z.array(trustKey).min(1).max(256),
+  keys: z.array(statedKey).min(1).max(256),
   /** Log epochs in order. A later one begins where a restore did, and names the last checkpoint before it. */
   epochs: z
     .array(
@@ -45,14 +45,14 @@ export const trustStatement = z.strictObject({
     .max(256),
 })
 
-export const trustFile = z.strictObject({
+export const statementFile = z.strictObject({
   v: z.literal(1),
   /** The root's public key (Ed25519). */
   root: z.strictObject({ kid, x: coordinate }),
-  /** Compact JWS of the statement, typ "sallyport-trust+jws", by the root. */
+  /** Compact JWS of the statement, typ "sallyport-root-statement+jws", by the root. */
   statement: z.string().max(262_144),
 })
 
-export type TrustFile = z.infer<typeof trustFile>
-export type TrustStatement = z.infer<typeof trustStatement>
-export type TrustKey = z.infer<typeof trustKey>
+export type StatementFile = z.infer<typeof statementFile>
+export type RootStatement = z.infer<typeof rootStatement>
+export type StatedKey = z.infer<typeof statedKey>
