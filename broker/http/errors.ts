@@ -1,8 +1,9 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
+import { IntegrityError } from '../audit/integrity.ts'
 import type { ApiError } from '../contract/route.ts'
 import { Failure } from '../domain/failure.ts'
-import { unavailable } from '../store/sql.ts'
+import { unavailable, uniqueViolation } from '../store/sql.ts'
 
 /** What Fastify refuses by itself, in our words. Everything else that is thrown is a bug: a plain 500. */
 const FRAMEWORK: Record<string, { status: number; code: string; message: string; next: string }> = {
@@ -103,6 +104,33 @@ export function refusal(error: unknown, request: FastifyRequest): Refusal {
         code: 'database-unavailable',
         message: 'The database does not answer. Running sessions go on; stopping one still works.',
         next: 'Wait a moment and try again.',
+        requestId,
+      },
+    }
+  }
+  if (error instanceof IntegrityError) {
+    return {
+      status: 409,
+      bug: false,
+      body: {
+        code: 'row-not-vouched',
+        message:
+          'What this rests on was changed outside of Sallyport. It does not count, and an alarm was raised.',
+        next: 'Tell your OT security people. Nothing was changed.',
+        requestId,
+      },
+    }
+  }
+  const taken = uniqueViolation(error)
+  if (taken !== null) {
+    // Our constraints are named as sentences: "a site name is used once".
+    return {
+      status: 409,
+      bug: false,
+      body: {
+        code: 'taken',
+        message: `There is one already: ${taken.replaceAll('_', ' ')}.`,
+        next: 'Choose another name, or change the one that is there.',
         requestId,
       },
     }

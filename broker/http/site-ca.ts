@@ -73,7 +73,7 @@ export async function issueServerCertificate(
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
       new ExtendedKeyUsageExtension([ExtendedKeyUsage.serverAuth]),
-      new SubjectAlternativeNameExtension(names.map((value) => ({ type: 'dns', value }))),
+      new SubjectAlternativeNameExtension(names.map((value) => ({ type: 'dns' as const, value }))),
       await AuthorityKeyIdentifierExtension.create(authority),
       await SubjectKeyIdentifierExtension.create(keys.publicKey as CryptoKey),
     ],
