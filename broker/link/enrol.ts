@@ -3,6 +3,7 @@ import type { EnrolRequest, EnrolResponse } from '../contract/link.ts'
 import type { Clock } from '../domain/clock.ts'
 import { Failure } from '../domain/failure.ts'
 import type { JsonWebKeyPublic } from '../domain/grant.ts'
+import { canonicalThumbprint } from '../keys/thumbprint.ts'
 import type { Database } from '../store/sql.ts'
 import { hashOfToken } from './enrolment-token.ts'
 import type { GatewayDirectory } from './gateway-directory.ts'
@@ -107,19 +108,19 @@ function refused(): Failure {
   )
 }
 
-/** The point has 32 bytes and the name is a short word: both go into rows, JWE headers and the audit log. */
+/** The point has 32 bytes and the name is its RFC 7638 thumbprint: auditors find a gateway's key by it. */
 function checkKey(key: EnrolRequest['signKey'] | EnrolRequest['sealKey']): void {
   const bytes = Buffer.from(key.x, 'base64url')
   if (
     bytes.length !== 32 ||
     bytes.toString('base64url') !== key.x ||
-    !/^[A-Za-z0-9_.:-]{1,100}$/.test(key.kid)
+    canonicalThumbprint({ kty: key.kty, crv: key.crv, x: key.x }) !== key.kid
   ) {
     throw new Failure(
       400,
       'bad-key',
       `The ${key.crv} key is not usable.`,
-      'Send a public JWK with 32 bytes in x.',
+      'Send a public JWK with 32 bytes in x and its thumbprint as kid.',
     )
   }
 }

@@ -127,6 +127,7 @@ export class Renewals {
           permit_ends_at = ${new Date(exp * 1000)}
         WHERE id = ${session.id} AND state <> 'closed' AND grant_serial < ${grant.serial} RETURNING id`
       if (changed.length === 0) return
+      await tx`INSERT INTO session_grant (session_id, serial, jws) VALUES (${session.id}, ${grant.serial}, ${jws})`
       await deps.audit.record(tx, {
         action: 'session.extend',
         actor: BROKER,

@@ -320,6 +320,7 @@ export class Sessions {
             ${grant.endpoint}, ${grant.person.id}, ${caller.principal.vendorId}, ${grant.protocol}, ${grant.account},
             ${json(tx, view)}, ${searchable}, ${grant.request.ticketKey}, 'opening', ${new Date(grant.exp * 1000)},
             ${new Date(now)})`
+        await tx`INSERT INTO session_grant (session_id, serial, jws) VALUES (${grant.session}, ${grant.serial}, ${jws})`
         await audit.record(tx, {
           action: 'session.start',
           ...by(caller),

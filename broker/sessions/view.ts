@@ -2,7 +2,7 @@ import type { LiveSession } from './live-sessions.ts'
 import type { SessionRow, View } from './session-rows.ts'
 
 /** A closed session whose manifest has not come after this long is reported as missing. Milliseconds. */
-export const MANIFEST_DEADLINE_MS = 15 * 60_000
+export const MANIFEST_DEADLINE_MS = 5 * 60_000
 
 /**
  * A session for the pages: the row, and over it what this broker knows by now (events that are not committed yet, a

@@ -56,6 +56,15 @@ CREATE INDEX session_by_request ON session (request_id);
 CREATE INDEX session_running ON session (gateway_id) WHERE state <> 'closed';
 CREATE INDEX session_without_manifest ON session (ended_at) WHERE state = 'closed' AND manifest_at IS NULL;
 
+-- Every grant of a session as it was signed, by serial: evidence.
+CREATE TABLE session_grant (
+  session_id uuid NOT NULL REFERENCES session (id),
+  serial integer NOT NULL CHECK (serial >= 1),
+  jws text NOT NULL,
+  PRIMARY KEY (session_id, serial)
+);
+REVOKE UPDATE, DELETE ON session_grant FROM sallyport_app;
+
 CREATE TABLE notice_acceptance (
   person_id uuid NOT NULL REFERENCES person (id),
   site_id uuid NOT NULL,
