@@ -1,7 +1,7 @@
 import 'reflect-metadata'
 import { createHash, timingSafeEqual, webcrypto } from 'node:crypto'
 import { access } from 'node:fs/promises'
-import { request } from 'node:https'
+import { request } from 'node:http'
 import { type DetailedPeerCertificate, type TLSSocket, connect as tlsConnect } from 'node:tls'
 import { Pkcs10CertificateRequestGenerator } from '@peculiar/x509'
 import { calculateJwkThumbprint } from 'jose'
@@ -101,11 +101,13 @@ async function tlsKey(name: string): Promise<{ key: string; csr: string }> {
     signingAlgorithm: algorithm,
   })
   const der = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey))
+  return { key: pemOf('PRIVATE KEY', der), csr: csr.toString('pem') }
+}
+
+/** RFC 7468: lines of 64 characters, or OpenSSL does not read it. */
+function pemOf(label: string, der: Buffer): string {
   const lines = der.toString('base64').match(/.{1,64}/g) ?? []
-  return {
-    key: `-----BEGIN PRIVATE KEY-----\n${lines.join('\n')}\n-----END PRIVATE KEY-----\n`,
-    csr: csr.toString('pem'),
-  }
+  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
 }
 
 async function okpKey(
@@ -133,8 +135,8 @@ async function post(
     const text = JSON.stringify(body)
     const call = request(
       {
+        // With an agent, also `false`, Node would ignore this and dial by itself, with the system's authorities.
         createConnection: () => socket,
-        agent: false,
         method: 'POST',
         host: url.hostname,
         port: url.port,
@@ -190,7 +192,7 @@ async function pinned(url: URL, pin: Buffer): Promise<{ socket: TLSSocket; ca: B
       'wrong-ca',
       'The address does not lead to the broker that made this token: its certificate authority is another one.',
     )
-  const pem = `-----BEGIN CERTIFICATE-----\n${ca.raw.toString('base64')}\n-----END CERTIFICATE-----\n`
+  const pem = pemOf('CERTIFICATE', ca.raw)
   const socket = await handshake(url, { ca: pem, rejectUnauthorized: true })
   return { socket, ca: fingerprint(ca.raw) }
 }

@@ -199,7 +199,7 @@ export class Pool {
   #heard(worker: PooledWorker, message: Exclude<FromWorker, { type: 'ready' }>): void {
     switch (message.type) {
       case 'answer':
-        this.#asked.get(message.id)?.(message)
+        this.#asked.get(message.id)?.({ ok: message.ok, code: message.code, tookMs: message.tookMs })
         return
       case 'heads':
         this.#heads.get(message.id)?.(message.heads)

@@ -322,6 +322,8 @@ export class Session {
     this.#lastInput = this.#clock.monotonic()
     this.#report({ kind: 'session-live', session: this.id, identity, algorithms, at: this.#clock.wall() })
     this.#apply({ type: 'opened' })
+    // A source starts paused.
+    this.#paused = true
     this.#pace()
   }
 

@@ -53,6 +53,7 @@ describe.skipIf(missing)(`ssh source against OpenSSH${missing ? ` (skipped: ${mi
     const { source, identity, algorithms } = opened.opened
     expect(lab.fingerprints).toContainEqual(identity)
     expect(algorithms).toMatchObject({ cipherOut: 'aes128-gcm@openssh.com', strictKex: 'yes' })
+    source.resume()
     source.write(Buffer.from('echo $((20+3))-$TERM\n'))
     await until(() => heard.text.includes('23-xterm-256color'))
     source.resize(132, 43)
@@ -152,6 +153,7 @@ describe.skipIf(missing)(`ssh source against OpenSSH${missing ? ` (skipped: ${mi
     const { heard, events } = listener()
     const opened = await openSsh(target(lab), passwordOf(lab), events, never)
     if (!opened.ok) throw new Error(opened.failure.code)
+    opened.opened.source.resume()
     opened.opened.source.write(Buffer.from('yes flood\n'))
     await until(() => heard.text.length > 100_000)
     const before = (await lab.connections()).length
