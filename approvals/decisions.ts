@@ -16,6 +16,7 @@ import { conflict, Failure, forbidden, notFound } from '../broker/domain/failure
 import { newId } from '../broker/domain/ids.ts'
 import { holds, type Principal } from '../broker/domain/principal.ts'
 import type { RequestSnapshot } from '../broker/domain/request-snapshot.ts'
+import { rowStates } from '../broker/inventory/row-states.ts'
 import { countApprovals, samePerson } from '../broker/policy/count-approvals.ts'
 import { decideAccess } from '../broker/policy/decide-access.ts'
 import { explain } from '../broker/policy/explain.ts'
@@ -25,8 +26,15 @@ import { type GatheredRequest, gatherRequest } from './gather-facts.ts'
 import { meaningOf } from './meaning.ts'
 import { readPeople, type SitePerson } from './people.ts'
 import { refreshRequest, text } from './requests.ts'
-import { type ApprovalRow, approvalState, type ExtensionRow, type RequestRow, requestState } from './rows.ts'
-import { type SigningKey, signingKeys, verifyAssertion } from './verify-approval.ts'
+import {
+  type ApprovalRow,
+  approvalState,
+  type ExtensionRow,
+  notVouchedFor,
+  type RequestRow,
+  requestState,
+} from './rows.ts'
+import { keyRows, type SigningKey, signingKeys, verifyAssertion } from './verify-approval.ts'
 
 /** How long an approver has between reading and signing. */
 const CHALLENGE_MS = 5 * 60_000
@@ -316,6 +324,8 @@ interface Found {
   approver: SitePerson
   keys: SigningKey[]
   extension: ExtensionRow | null
+  /** Rows of the approver (account, roles, passkeys) for which the log does not vouch. */
+  unvouched: { object: string; id: string }[]
 }
 
 /** The request (locked) or extension, and the person as an approver of its site; "not found" for anybody else. */
@@ -343,7 +353,8 @@ async function locate(deps: ApprovalsDeps, tx: Tx, principal: Principal, target:
   )
   if (!approver) throw notFound('request')
   const keys = await signingKeys(tx, [approver.id])
-  return { target, gathered, approver, keys, extension }
+  const unvouched = await notVouchedFor(deps, tx, await rowStates(tx, [...approver.rows, ...keyRows(keys)]))
+  return { target, gathered, approver, keys, extension, unvouched }
 }
 
 /** Separation of duties and what must hold for a decision at all. Throws a Failure with its own code for each. */
@@ -369,7 +380,7 @@ function mayDecide(found: Found, decision: 'granted' | 'declined', now: number):
       'You have no passkey that may sign approvals.',
       'Register a passkey and have an administrator confirm it.',
     )
-  if (facts.unvouched.length > 0)
+  if (facts.unvouched.length > 0 || found.unvouched.length > 0)
     throw conflict(
       'row-not-vouched',
       'Stored rows behind this request differ from what the audit log says.',
@@ -482,7 +493,11 @@ async function settle(deps: ApprovalsDeps, tx: Tx, requestId: string): Promise<v
   const { row, facts } = gathered
   if (row.state === 'withdrawn' || row.state === 'ended') return
   const counted = countApprovals(facts, DEFAULT_POLICY, deps.clock.wall())
-  const state = counted.declined ? 'declined' : counted.enough ? 'approved' : 'waiting'
+  const state = counted.declined
+    ? 'declined'
+    : counted.enough && facts.unvouched.length === 0
+      ? 'approved'
+      : 'waiting'
   if (state === row.state) return
   const [after] = await tx<RequestRow[]>`
     UPDATE access_request SET state = ${state} WHERE id = ${requestId} RETURNING *`

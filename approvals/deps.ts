@@ -1,10 +1,9 @@
-import type { AuditLog, ObjectState } from '../broker/audit/log.ts'
+import type { AuditLog } from '../broker/audit/log.ts'
 import type { AuditActor } from '../broker/contract/audit-entry.ts'
 import type { Clock } from '../broker/domain/clock.ts'
 import type { RuntimeFacts } from '../broker/domain/ports.ts'
 import type { Principal } from '../broker/domain/principal.ts'
 import type { Database, Query } from '../broker/store/sql.ts'
-import type { RowName } from './ground.ts'
 
 /** What this room needs from the others; main.ts puts it together. */
 export interface ApprovalsDeps {
@@ -20,11 +19,6 @@ export interface ApprovalsDeps {
   }
   /** Signs and checks stored ticket snapshots with the broker's key. */
   ticketSigner: TicketSigner
-  /**
-   * Canonical forms of rows that other rooms keep (person, role, passkey, vendor, asset, endpoint, endpoint-identity,
-   * zone, conduit, gateway), read with the given query: what the audit log is asked to vouch for.
-   */
-  rowStates(query: Query, rows: readonly RowName[]): Promise<ObjectState[]>
   /** What only the running broker knows, for the preview. */
   runtime(of: {
     gatewayId: string | null

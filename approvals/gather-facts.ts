@@ -14,6 +14,8 @@ import {
   snapshotHash,
 } from '../broker/domain/request-snapshot.ts'
 import type { Feature, RequestState } from '../broker/domain/words.ts'
+import { rowStates } from '../broker/inventory/row-states.ts'
+import { gatewayState, readGateway } from '../broker/link/gateway-rows.ts'
 import type { Query } from '../broker/store/sql.ts'
 import type { ApprovalsDeps } from './deps.ts'
 import {
@@ -212,7 +214,9 @@ async function gather(
   const unvouched = await notVouchedFor(deps, query, [
     ...(await ownStates(query, ground, ticket)),
     ...given.states,
-    ...(await deps.rowStates(query, distinct(rows.filter((row) => row.kind !== 'approval-rule')))),
+    ...(await rowStates(query, distinct(rows.filter((row) => row.kind !== 'approval-rule')), {
+      gateway: gatewayForm,
+    })),
   ])
 
   const facts: AccessFacts = {
@@ -308,6 +312,11 @@ async function gather(
     storage: { belowReserve: asking.runtime.storageBelowReserve },
   }
   return { facts, ground, requester, vendor, ticket }
+}
+
+async function gatewayForm(query: Query, id: string): Promise<unknown> {
+  const row = await readGateway(query, id)
+  return row && gatewayState(row)
 }
 
 /** Seen last and not among the accepted: the asset shows another identity than the pinned one. */

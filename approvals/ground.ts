@@ -201,6 +201,7 @@ export async function readGround(query: Query, endpointId: string): Promise<Grou
     rows: [
       { kind: 'endpoint', id: row.endpoint_id },
       { kind: 'asset', id: row.asset_id },
+      { kind: 'site', id: row.site_id },
       { kind: 'zone', id: row.zone_id },
       ...identities.map((identity) => ({ kind: 'endpoint-identity', id: identity.id })),
       ...(conduit ? [{ kind: 'conduit', id: conduit.id }] : []),
