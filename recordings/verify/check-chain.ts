@@ -124,12 +124,6 @@ async function readSegment(
     fail('segment-missing', 'the manifest names it, the package lacks it')
     return null
   }
-  if (entry.size !== segment.bytes + segment.torn_bytes) {
-    fail(
-      'segment-length',
-      `is ${entry.size} bytes long, the manifest says ${segment.bytes + segment.torn_bytes}`,
-    )
-  }
   const reader = new SegmentReader()
   const hash = createHash('sha256')
   let content: SegmentContent | null = null
@@ -175,8 +169,14 @@ async function readSegment(
   if (reader.fault) {
     const { seq, offset } = reader.fault
     fail(faultCode(reader.fault, segment), reader.fault.message, `${path} chunk ${seq} at byte ${offset}`)
-    return reader.header
   }
+  if (entry.size !== segment.bytes + segment.torn_bytes) {
+    fail(
+      'segment-length',
+      `is ${entry.size} bytes long, the manifest says ${segment.bytes + segment.torn_bytes}`,
+    )
+  }
+  if (reader.fault) return reader.header
   if (tornBytes > 0) fail('segment-cut', `${tornBytes} bytes after the last whole chunk`)
   if (hash.digest('hex') !== segment.sha256) fail('segment-hash', 'SHA-256 is not the one in the manifest')
   if (!reader.header || !reader.hh || !reader.head) return null
