@@ -26,6 +26,7 @@ interface Tool {
 const TOOLS = {
   openssh: { file: '/usr/sbin/sshd', packages: ['openssh-server', 'openssh-client'] },
   chromium: { file: '/usr/bin/chromium', packages: ['chromium', 'fonts-dejavu-core'] },
+  'nss-tools': { file: '/usr/bin/certutil', packages: ['libnss3-tools'] },
   tmux: { file: '/usr/bin/tmux', packages: ['tmux'] },
   vim: { file: '/usr/bin/vim', packages: ['vim'] },
   less: { file: '/usr/bin/less', packages: ['less'] },
