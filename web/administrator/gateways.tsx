@@ -1,0 +1,287 @@
+import { Button, Modal, NativeSelect, TextInput } from '@mantine/core'
+import { IconPlus } from '@tabler/icons-react'
+import { useState } from 'react'
+import type { Answer } from '../shared/api.ts'
+import {
+  Empty,
+  Fact,
+  Facts,
+  fieldError,
+  Page,
+  Section,
+  Shown,
+  ShownOnce,
+  Status,
+  TableFrame,
+  When,
+} from '../shared/kit.tsx'
+import { useAct, useRead } from '../shared/query.ts'
+import { instantTimes, viewerZone } from '../shared/time.ts'
+import { FormDialog } from './forms.tsx'
+
+type Gateway = Answer<'GET /api/gateways'>[number]
+const STATE = {
+  waiting: ['quiet', 'Waits for its first start'],
+  online: ['normal', 'Online'],
+  offline: ['alarm', 'Offline'],
+  revoked: ['quiet', 'Revoked'],
+} as const
+
+const gib = (bytes: number) =>
+  bytes >= 1024 ** 3 ? `${(bytes / 1024 ** 3).toFixed(1)} GiB` : `${Math.round(bytes / 1024 ** 2)} MiB`
+
+export function Component() {
+  const health = useRead('GET /api/health', {}, { live: true })
+  const [adding, setAdding] = useState(false)
+  const [revoking, setRevoking] = useState<Gateway | null>(null)
+  return (
+    <Page
+      title="Gateways and health"
+      actions={
+        <Button leftSection={<IconPlus size={17} aria-hidden />} onClick={() => setAdding(true)}>
+          Announce gateway
+        </Button>
+      }
+      wide
+    >
+      <Shown of={health}>
+        {(data) => (
+          <>
+            <Section title="Gateways">
+              {data.gateways.length === 0 ? (
+                <Empty title="No gateway yet">
+                  A gateway stands near the machines and dials out to this broker. Announce it here, then
+                  start it with its one-time token.
+                </Empty>
+              ) : (
+                <TableFrame label="Gateways">
+                  <thead>
+                    <tr>
+                      <th>Gateway</th>
+                      <th>Zone</th>
+                      <th>State</th>
+                      <th>Sessions</th>
+                      <th>Free space</th>
+                      <th>Clock</th>
+                      <th>To deliver</th>
+                      <th>
+                        <span className="sr-only">Revoke</span>
+                      </th>
+                    </tr>
+                  </thead>
+                  <tbody>
+                    {data.gateways.map((gateway) => (
+                      <tr key={gateway.id}>
+                        <td>
+                          <strong>{gateway.name}</strong>
+                          <div className="dim">{gateway.version ? `version ${gateway.version}` : ''}</div>
+                        </td>
+                        <td>
+                          {gateway.site.name}
+                          <div className="dim">{gateway.zone.name}</div>
+                        </td>
+                        <td>
+                          <Status tone={STATE[gateway.state][0]} word={STATE[gateway.state][1]} />
+                          {gateway.lastSeenAt && gateway.state !== 'online' ? (
+                            <div className="dim">
+                              seen <When at={gateway.lastSeenAt} zone={viewerZone()} short />
+                            </div>
+                          ) : null}
+                        </td>
+                        <td className="num-cell">{gateway.sessions ?? '—'}</td>
+                        <td className="num-cell">
+                          {gateway.freeBytes === null ? (
+                            '—'
+                          ) : gateway.reserveBytes !== null && gateway.freeBytes < gateway.reserveBytes ? (
+                            <Status tone="alarm" word={`${gib(gateway.freeBytes)}, below the reserve`} />
+                          ) : (
+                            gib(gateway.freeBytes)
+                          )}
+                        </td>
+                        <td className="num-cell">
+                          {gateway.clockOffsetMs === null ? (
+                            '—'
+                          ) : Math.abs(gateway.clockOffsetMs) > 30_000 ? (
+                            <Status
+                              tone="alarm"
+                              word={`${Math.round(gateway.clockOffsetMs / 1000)} s apart`}
+                            />
+                          ) : (
+                            `${Math.round(gateway.clockOffsetMs)} ms`
+                          )}
+                        </td>
+                        <td className="num-cell">{gateway.spooledRecordings ?? '—'}</td>
+                        <td>
+                          {gateway.state === 'revoked' ? null : (
+                            <Button
+                              size="xs"
+                              variant="subtle"
+                              color="alarm"
+                              onClick={() => setRevoking(gateway)}
+                            >
+                              Revoke<span className="sr-only"> {gateway.name}</span>
+                            </Button>
+                          )}
+                        </td>
+                      </tr>
+                    ))}
+                  </tbody>
+                </TableFrame>
+              )}
+            </Section>
+            <Section title="Broker">
+              <div className="panel">
+                <Facts>
+                  <Fact name="Version">{data.version}</Fact>
+                  <Fact name="Clock">
+                    <Status
+                      tone={data.clock.state === 'ok' ? 'normal' : 'alarm'}
+                      word={
+                        {
+                          ok: 'Right',
+                          'behind-mark': 'Behind the highest time seen',
+                          apart: 'Apart from a gateway',
+                        }[data.clock.state]
+                      }
+                    />{' '}
+                    <span className="dim">{data.clock.detail}</span>
+                  </Fact>
+                  <Fact name="Database">
+                    <Status
+                      tone={data.database.ok ? 'normal' : 'alarm'}
+                      word={data.database.ok ? 'Answers' : 'Does not answer'}
+                    />{' '}
+                    <span className="dim">{data.database.detail}</span>
+                  </Fact>
+                  <Fact name="Recordings">
+                    <Status
+                      tone={data.storage.ok ? 'normal' : 'alarm'}
+                      word={`${gib(data.storage.freeBytes)} free, reserve ${gib(data.storage.reserveBytes)}`}
+                    />
+                    {data.storage.ok ? null : <span> No new session opens until there is room.</span>}
+                  </Fact>
+                  <Fact name="To deliver">{data.unshippedRecordings} recordings still at gateways</Fact>
+                  <Fact name="Log">
+                    {data.checkpoint.size} entries under the newest checkpoint
+                    {data.checkpoint.at ? (
+                      <>
+                        , <When at={data.checkpoint.at} zone={viewerZone()} short />
+                      </>
+                    ) : null}
+                  </Fact>
+                  <Fact name="Witness">
+                    <Status
+                      tone={
+                        data.witness.state === 'ok'
+                          ? 'normal'
+                          : data.witness.state === 'late'
+                            ? 'alarm'
+                            : 'quiet'
+                      }
+                      word={{ ok: 'Cosigns', late: 'Late', absent: 'None set up' }[data.witness.state]}
+                    />{' '}
+                    <span className="dim">{data.witness.detail}</span>
+                  </Fact>
+                </Facts>
+              </div>
+            </Section>
+          </>
+        )}
+      </Shown>
+      {adding ? <GatewayForm close={() => setAdding(false)} /> : null}
+      {revoking ? <RevokeForm gateway={revoking} close={() => setRevoking(null)} /> : null}
+    </Page>
+  )
+}
+
+function GatewayForm({ close }: { close: () => void }) {
+  const sites = useRead('GET /api/sites', {})
+  const zones = useRead('GET /api/zones', {})
+  const [name, setName] = useState('')
+  const [site, setSite] = useState('')
+  const [zone, setZone] = useState('')
+  const add = useAct('POST /api/gateways')
+  const siteId = site || sites.data?.[0]?.id || ''
+  const here = (zones.data ?? []).filter((entry) => entry.siteId === siteId)
+  const zoneId = here.some((entry) => entry.id === zone) ? zone : (here[0]?.id ?? '')
+  if (add.data)
+    return (
+      <Modal
+        opened
+        onClose={close}
+        title={`${add.data.gateway.name} is announced`}
+        closeOnClickOutside={false}
+      >
+        <div className="stack">
+          <ShownOnce
+            label="One-time enrolment token"
+            value={add.data.enrolmentToken}
+            hint={`Shown only now. It enrols one gateway, until ${instantTimes(add.data.expiresAt, viewerZone()).plant.replace(/ plant \(.*\)$/, '')}.`}
+          />
+          <Button onClick={close}>Done</Button>
+        </div>
+      </Modal>
+    )
+  return (
+    <FormDialog
+      title="Announce a gateway"
+      verb="Announce gateway"
+      opened
+      close={close}
+      busy={add.isPending}
+      error={add.error}
+      submit={() => add.mutate({ body: { name, siteId, zoneId } })}
+    >
+      <TextInput
+        label="Name"
+        value={name}
+        onChange={(event) => setName(event.currentTarget.value)}
+        required
+        error={fieldError(add.error, 'name')}
+      />
+      <NativeSelect
+        label="Site"
+        value={siteId}
+        onChange={(event) => setSite(event.currentTarget.value)}
+        data={(sites.data ?? []).map((entry) => ({ value: entry.id, label: entry.name }))}
+      />
+      <NativeSelect
+        label="Zone in which it stands"
+        value={zoneId}
+        onChange={(event) => setZone(event.currentTarget.value)}
+        data={here.map((entry) => ({ value: entry.id, label: entry.name }))}
+        error={fieldError(add.error, 'zoneId')}
+      />
+    </FormDialog>
+  )
+}
+
+function RevokeForm({ gateway, close }: { gateway: Gateway; close: () => void }) {
+  const [reason, setReason] = useState('')
+  const revoke = useAct('POST /api/gateways/:id/revoke', close)
+  return (
+    <FormDialog
+      title={`Revoke ${gateway.name}?`}
+      verb="Revoke gateway"
+      opened
+      close={close}
+      busy={revoke.isPending}
+      error={revoke.error}
+      danger
+      submit={() => revoke.mutate({ params: { id: gateway.id }, body: { reason } })}
+    >
+      <p>
+        Its certificate and grants stop counting at once
+        {gateway.sessions ? `; ${gateway.sessions} running sessions end` : ''}. Old recordings stay closed to
+        it. To come back it must be announced and enrolled anew.
+      </p>
+      <TextInput
+        label="Reason"
+        value={reason}
+        onChange={(event) => setReason(event.currentTarget.value)}
+        required
+        error={fieldError(revoke.error, 'reason')}
+      />
+    </FormDialog>
+  )
+}

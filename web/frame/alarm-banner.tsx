@@ -1,0 +1,69 @@
+import { Button, Modal, TextInput } from '@mantine/core'
+import { IconAlertOctagon } from '@tabler/icons-react'
+import { useState } from 'react'
+import { ErrorNote } from '../shared/kit.tsx'
+import { hasRole, type Me } from '../shared/me.ts'
+import { useAct } from '../shared/query.ts'
+import { relative } from '../shared/time.ts'
+
+/** One line for alarms (integrity, clock, storage): the oldest, and how many more there are. */
+export function AlarmBanner({ me }: { me: Me }) {
+  const [open, setOpen] = useState(false)
+  const first = me.alarms[0]
+  if (!first) return null
+  const mayAcknowledge = hasRole(me, 'administrator') || hasRole(me, 'operator')
+  return (
+    <div className="banner" role="alert">
+      <IconAlertOctagon size={18} aria-hidden />
+      <span>
+        <strong>Alarm</strong> {relative(first.since)}: {first.message}
+      </span>
+      {me.alarms.length > 1 || mayAcknowledge ? (
+        <Button size="xs" variant="default" onClick={() => setOpen(true)}>
+          {me.alarms.length > 1 ? `All ${me.alarms.length}` : 'Acknowledge'}
+        </Button>
+      ) : null}
+      <Modal opened={open} onClose={() => setOpen(false)} title="Alarms" size="lg">
+        <div className="stack">
+          {me.alarms.map((alarm) => (
+            <AlarmRow key={alarm.id} alarm={alarm} may={mayAcknowledge} />
+          ))}
+        </div>
+      </Modal>
+    </div>
+  )
+}
+
+function AlarmRow({ alarm, may }: { alarm: Me['alarms'][number]; may: boolean }) {
+  const [reason, setReason] = useState('')
+  const acknowledge = useAct('POST /api/alarms/:id/acknowledge')
+  return (
+    <form
+      className="alarm-row"
+      onSubmit={(event) => {
+        event.preventDefault()
+        acknowledge.mutate({ params: { id: alarm.id }, body: { reason } })
+      }}
+    >
+      <p>
+        <strong>{alarm.message}</strong> <span className="dim">{relative(alarm.since)}</span>
+      </p>
+      {may ? (
+        <div className="row">
+          <TextInput
+            className="grow"
+            aria-label="Reason for acknowledging"
+            placeholder="What you found and did"
+            value={reason}
+            onChange={(event) => setReason(event.currentTarget.value)}
+            required
+          />
+          <Button type="submit" variant="default" loading={acknowledge.isPending}>
+            Acknowledge
+          </Button>
+        </div>
+      ) : null}
+      {acknowledge.error ? <ErrorNote error={acknowledge.error} /> : null}
+    </form>
+  )
+}

@@ -1,0 +1,89 @@
+import { Button, Checkbox } from '@mantine/core'
+import { IconArrowRight } from '@tabler/icons-react'
+import { useState } from 'react'
+import { Link, useNavigate, useParams } from 'react-router'
+import { DecisionLines } from '../shared/decision-lines.tsx'
+import { ErrorNote, Fact, Facts, Page, Shown, Window } from '../shared/kit.tsx'
+import { useAct, useRead } from '../shared/query.ts'
+import { ENDING } from '../shared/words.ts'
+import { keepOpening } from './openings.ts'
+
+/** Before the session: the site's notice, accepted; then a fresh sign-in if one is due; then inside. */
+export function Component() {
+  const { id = '' } = useParams()
+  const navigate = useNavigate()
+  const request = useRead('GET /api/requests/:id', { params: { id } })
+  const notice = useRead('GET /api/requests/:id/notice', { params: { id } })
+  const [accepted, setAccepted] = useState(false)
+  const open = useAct('POST /api/requests/:id/session', (opening) => {
+    keepOpening(opening)
+    navigate(`/sessions/${opening.sessionId}/live`, { replace: true })
+  })
+  return (
+    <Page title={request.data ? `Open ${request.data.asset.name}` : 'Open session'}>
+      <Shown of={request}>
+        {(data) => (
+          <div className="panel panel-tight">
+            <Facts>
+              <Fact name="Purpose">{data.purpose}</Fact>
+              <Fact name="Ticket">
+                {data.ticket.key}: {data.ticket.title}
+              </Fact>
+              <Fact name="Window">
+                <Window
+                  opensAt={data.window.opensAt}
+                  closesAt={data.window.closesAt}
+                  zone={data.asset.site.timeZone}
+                />
+              </Fact>
+              <Fact name="Ending">{ENDING[data.ending.mode]}</Fact>
+            </Facts>
+            {data.decision.permitted ? null : (
+              <div className="stack" style={{ marginTop: '0.8rem' }}>
+                <DecisionLines decision={data.decision} only="missing" />
+              </div>
+            )}
+          </div>
+        )}
+      </Shown>
+      <Shown of={notice}>
+        {(data) => (
+          <form
+            className="stack"
+            style={{ maxWidth: '46rem' }}
+            onSubmit={(event) => {
+              event.preventDefault()
+              open.mutate({ params: { id }, body: { noticeVersion: data.version } })
+            }}
+          >
+            <h2>Notice of the site</h2>
+            <div className="panel" style={{ whiteSpace: 'pre-wrap' }}>
+              {data.text}
+            </div>
+            <Checkbox
+              label="I have read this and accept it"
+              checked={accepted}
+              onChange={(event) => setAccepted(event.currentTarget.checked)}
+              description={data.accepted ? 'You accepted this version before.' : undefined}
+            />
+            {open.error ? <ErrorNote error={open.error} /> : null}
+            <div className="row">
+              <Button
+                type="submit"
+                size="md"
+                disabled={!accepted}
+                loading={open.isPending}
+                rightSection={<IconArrowRight size={18} aria-hidden />}
+              >
+                Open session
+              </Button>
+              <Button component={Link} to="/work" variant="default" size="md">
+                Not now
+              </Button>
+            </div>
+          </form>
+        )}
+      </Shown>
+    </Page>
+  )
+}

@@ -1,0 +1,162 @@
+import {
+  IconAlertTriangle,
+  IconEye,
+  IconHandStop,
+  IconInfoCircle,
+  IconPlugConnectedX,
+  IconPointFilled,
+} from '@tabler/icons-react'
+import type { ReactNode } from 'react'
+import { clockTime, countdown, length } from '../shared/time.ts'
+import type { SessionPage } from './session-state.ts'
+
+/** Monotonic now, so a changed clock does not move the countdown. */
+export const steady = (): number => performance.now()
+
+export function timeTone(leftMs: number | null): 'normal' | 'attention' | 'alarm' {
+  if (leftMs === null) return 'normal'
+  return leftMs <= 5 * 60_000 ? 'alarm' : leftMs <= 15 * 60_000 ? 'attention' : 'normal'
+}
+
+/** The slim strip: asset, time left, recording, watchers, latency. */
+export function Strip({ page, title, children }: { page: SessionPage; title: string; children: ReactNode }) {
+  const left = page.deadline === null ? null : Math.max(0, page.deadline - steady())
+  const held = page.state === 'held'
+  return (
+    <header className="strip">
+      <h1 className="strip-asset clip" style={{ fontSize: 'inherit' }}>
+        {title}
+      </h1>
+      {page.hello ? <span className="strip-quiet mono strip-narrow-hide">{page.hello.account}</span> : null}
+      {left === null ? null : (
+        <span className={`strip-time tone-${held ? 'attention' : timeTone(left)}`}>
+          <span className="sr-only">{held ? 'Held, ends in ' : 'Time left '}</span>
+          {countdown(left)}
+          <span className="strip-narrow-hide">{held ? ' until it ends' : ' left'}</span>
+        </span>
+      )}
+      <span className="rec">
+        <IconPointFilled size={16} aria-hidden />
+        Rec<span className="strip-narrow-hide">orded</span>
+      </span>
+      <span className={page.watchers.length > 0 ? '' : 'strip-quiet strip-narrow-hide'}>
+        <IconEye size={16} aria-hidden />
+        <span className="clip" style={{ maxWidth: '14rem' }}>
+          {page.watchers.length > 0
+            ? `${page.watchers.join(', ')} ${page.watchers.length > 1 ? 'watch' : 'watches'}`
+            : 'Nobody watches'}
+        </span>
+      </span>
+      <span className="strip-space" />
+      <span className="strip-quiet num strip-narrow-hide">
+        {page.link === 'open' && page.latencyMs !== null ? `${Math.round(page.latencyMs)} ms` : ''}
+      </span>
+      {children}
+    </header>
+  )
+}
+
+/**
+ * One line that is always there, so that a warning never covers nor moves the work. The most urgent thing wins.
+ */
+export function MessageLine(props: {
+  page: SessionPage
+  zone: string
+  quiet: ReactNode
+  refusal: string | null
+  ask: (() => void) | null
+  pending: string | null
+  answerPaste: (yes: boolean) => void
+}) {
+  const { page } = props
+  const now = steady()
+  if (page.link === 'lost')
+    return (
+      <Line tone="attention" icon={<IconPlugConnectedX size={17} />}>
+        <strong>Connection lost.</strong> It comes back by itself{page.tries > 3 ? `, try ${page.tries}` : ''}
+        . The screen is kept for you, keys are released, nothing you type is sent.
+      </Line>
+    )
+  if (page.state === 'held' || page.inputFrozen) {
+    const left = page.deadline === null ? null : Math.max(0, page.deadline - now)
+    return (
+      <Line tone="attention" icon={<IconHandStop size={17} />}>
+        <strong>Input is frozen{page.by && page.by !== 'policy' ? ` by ${page.by}` : ''}.</strong>{' '}
+        {page.cause ?? ''}{' '}
+        {page.by && page.by !== 'policy'
+          ? 'Leave the machine as it is and wait, or call the control room.'
+          : `The screen stays live${left === null ? '' : ` for ${length(left)}`}. Ask for more time, or call the control room.`}
+        {props.ask ? <Ask does={props.ask} /> : null}
+      </Line>
+    )
+  }
+  if (props.pending !== null) {
+    const lines = props.pending.trimEnd().split(/\r\n|\r|\n/).length
+    return (
+      <Line tone="attention" icon={<IconAlertTriangle size={17} />}>
+        <strong>Paste {lines} lines?</strong> Each line break may run a command at once.{' '}
+        <button type="button" onClick={() => props.answerPaste(true)}>
+          Paste
+        </button>{' '}
+        <button type="button" onClick={() => props.answerPaste(false)}>
+          Do not paste
+        </button>
+      </Line>
+    )
+  }
+  if (props.refusal)
+    return (
+      <Line tone="attention" icon={<IconAlertTriangle size={17} />}>
+        {props.refusal}
+      </Line>
+    )
+  if (page.idleEndsAt !== null && page.idleEndsAt > now)
+    return (
+      <Line tone="attention" icon={<IconAlertTriangle size={17} />}>
+        <strong>You have not typed for a while.</strong> The session ends in{' '}
+        {countdown(page.idleEndsAt - now)} unless you press a key.
+      </Line>
+    )
+  if (page.warning) {
+    const left = page.deadline === null ? page.warning.minutes * 60_000 : Math.max(0, page.deadline - now)
+    return (
+      <Line tone={left <= 5 * 60_000 ? 'alarm' : 'attention'} icon={<IconAlertTriangle size={17} />}>
+        <strong>{length(left)} left</strong>, until {clockTime(page.warning.endsAt, props.zone)} plant time.
+        Bring the machine into a safe state{props.ask ? ', or ask for more time.' : '.'}
+        {props.ask ? <Ask does={props.ask} /> : null}
+      </Line>
+    )
+  }
+  if (page.link === 'connecting' || page.state === 'opening')
+    return (
+      <Line tone="quiet" icon={<IconInfoCircle size={17} />}>
+        Connecting to the asset.
+      </Line>
+    )
+  return (
+    <Line tone="quiet" icon={<IconInfoCircle size={17} />}>
+      {page.hello?.viewOnly ? <strong>View only. </strong> : null}
+      {props.quiet}
+    </Line>
+  )
+}
+
+function Ask({ does }: { does: () => void }) {
+  return (
+    <>
+      {' '}
+      <button type="button" onClick={does}>
+        Ask for more time
+      </button>
+    </>
+  )
+}
+
+function Line({ tone, icon, children }: { tone: string; icon: ReactNode; children: ReactNode }) {
+  return (
+    <div className={`message-line tone-${tone}`} role="status">
+      {icon}
+      <span>{children}</span>
+    </div>
+  )
+}

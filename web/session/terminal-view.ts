@@ -1,0 +1,63 @@
+import '@xterm/xterm/css/xterm.css'
+import { FitAddon } from '@xterm/addon-fit'
+import { SearchAddon } from '@xterm/addon-search'
+import { type ITheme, Terminal } from '@xterm/xterm'
+
+export interface TerminalView {
+  terminal: Terminal
+  search: SearchAddon
+  /** Fits the terminal into its place; returns the size in cells. */
+  fit: () => { cols: number; rows: number }
+  /** Draws a terminal of a given size as large as the place allows (for watchers). */
+  scaleTo: (cols: number, rows: number) => void
+  dispose: () => void
+}
+
+const DARK: ITheme = {
+  background: '#0e1215',
+  foreground: '#dce2e7',
+  cursor: '#dce2e7',
+  selectionBackground: '#3d5666',
+}
+
+/**
+ * The terminal. The far side is hostile until proven otherwise: links are inert, titles and window commands go
+ * nowhere, nothing of it reaches the clipboard (xterm.js has no OSC 52 without its clipboard add-on).
+ */
+export function makeTerminal(place: HTMLElement): TerminalView {
+  const terminal = new Terminal({
+    allowProposedApi: true,
+    cursorBlink: !window.matchMedia('(prefers-reduced-motion: reduce)').matches,
+    fontFamily: "'JetBrains Mono Variable', ui-monospace, monospace",
+    fontSize: 14,
+    lineHeight: 1.15,
+    scrollback: 10_000,
+    screenReaderMode: false,
+    theme: DARK,
+    linkHandler: { activate: () => undefined },
+    windowOptions: {},
+  })
+  const fitting = new FitAddon()
+  const search = new SearchAddon()
+  terminal.loadAddon(fitting)
+  terminal.loadAddon(search)
+  terminal.open(place)
+  terminal.textarea?.setAttribute('aria-label', 'Terminal input')
+  return {
+    terminal,
+    search,
+    fit: () => {
+      fitting.fit()
+      return { cols: terminal.cols, rows: terminal.rows }
+    },
+    scaleTo: (cols, rows) => {
+      terminal.options.fontSize = 14
+      terminal.resize(cols, rows)
+      const proposed = fitting.proposeDimensions()
+      if (!proposed || !proposed.cols || !proposed.rows) return
+      const share = Math.min(proposed.cols / cols, proposed.rows / rows)
+      terminal.options.fontSize = Math.max(5, Math.min(20, Math.floor(14 * share * 2) / 2))
+    },
+    dispose: () => terminal.dispose(),
+  }
+}

@@ -1,0 +1,161 @@
+import { type RefObject, useEffect, useReducer, useRef, useState } from 'react'
+import { call } from '../shared/api.ts'
+import { takeOpening } from './openings.ts'
+import { SessionSocket } from './session-socket.ts'
+import { BEGINNING, mayType, mayUse, reduce, type SessionPage } from './session-state.ts'
+import { makeTerminal, type TerminalView } from './terminal-view.ts'
+
+interface Running {
+  page: SessionPage
+  view: TerminalView | null
+  leave: () => void
+  /** Gives text that policy allows to the session, as if typed. */
+  paste: (text: string) => void
+  /** Something the person tried that policy does not allow, said once. */
+  refusal: string | null
+  /** Text of several lines waits for a yes: its first newline would run a command. */
+  pending: string | null
+  setPending: (text: string | null) => void
+}
+
+/** Ties terminal, socket and state together for one session page. */
+export function useSession(sessionId: string, watch: boolean, place: RefObject<HTMLElement | null>): Running {
+  const [page, tell] = useReducer(reduce, BEGINNING)
+  const [view, setView] = useState<TerminalView | null>(null)
+  const [refusal, setRefusal] = useState<string | null>(null)
+  const [pending, setPending] = useState<string | null>(null)
+  const latest = useRef(page)
+  latest.current = page
+  const socket = useRef<SessionSocket | null>(null)
+
+  useEffect(() => {
+    const element = place.current
+    if (!element) return
+    const made = makeTerminal(element)
+    const { terminal } = made
+    const encoder = new TextEncoder()
+    let size = watch ? { cols: terminal.cols, rows: terminal.rows } : made.fit()
+    const line = new SessionSocket({
+      watch,
+      size: () => size,
+      tell,
+      output: (bytes, done) => terminal.write(bytes, done),
+      repaint: (cols, rows) => {
+        terminal.reset()
+        if (watch) made.scaleTo(cols, rows)
+      },
+      resize: (cols, rows) => {
+        if (watch) made.scaleTo(cols, rows)
+      },
+      ticket: async () => {
+        if (watch) return call('POST /api/sessions/:id/watch', { params: { id: sessionId }, body: {} })
+        const fresh = takeOpening(sessionId)
+        if (fresh) return fresh
+        const session = await call('GET /api/sessions/:id', { params: { id: sessionId } })
+        if (session.state === 'closed') {
+          tell({ type: 'ended', end: session.end, message: session.endMessage })
+          return null
+        }
+        return call('POST /api/sessions/:id/attach', { params: { id: sessionId }, body: {} })
+      },
+    })
+    socket.current = line
+    setView(made)
+    void line.connect()
+
+    const send = (text: string, binary = false) => {
+      if (!mayType(latest.current)) return
+      const bytes = binary ? Uint8Array.from(text, (char) => char.charCodeAt(0) & 0xff) : encoder.encode(text)
+      if (line.input(bytes)) tell({ type: 'typed' })
+    }
+    const heard = [
+      terminal.onData((text) => send(text)),
+      terminal.onBinary((text) => send(text, true)),
+      // A far side that asks for attention gets none: a bell is neither sound nor title.
+      terminal.onBell(() => undefined),
+    ]
+    const onPaste = (event: ClipboardEvent) => {
+      event.preventDefault()
+      event.stopPropagation()
+      if (!mayUse(latest.current, 'clipboard-paste')) {
+        setRefusal('Pasting into this session was not approved.')
+        return
+      }
+      const text = event.clipboardData?.getData('text/plain') ?? ''
+      if (/[\r\n]/.test(text.trimEnd())) setPending(text)
+      else terminal.paste(text)
+    }
+    const onCopy = (event: ClipboardEvent) => {
+      if (mayUse(latest.current, 'clipboard-copy')) return
+      event.preventDefault()
+      event.stopPropagation()
+      setRefusal('Copying out of this session was not approved.')
+    }
+    terminal.attachCustomKeyEventHandler((event) => {
+      // Ctrl+Shift+C/V as in every terminal; Ctrl+Shift+F opens the search of the page.
+      if (event.type !== 'keydown' || !event.ctrlKey || !event.shiftKey) return true
+      if (event.code === 'KeyC') {
+        event.preventDefault()
+        document.execCommand('copy')
+        return false
+      }
+      return event.code !== 'KeyF' && event.code !== 'KeyV'
+    })
+    element.addEventListener('paste', onPaste, true)
+    element.addEventListener('copy', onCopy, true)
+    element.addEventListener('cut', onCopy, true)
+    let raf = 0
+    const observer = new ResizeObserver(() => {
+      cancelAnimationFrame(raf)
+      raf = requestAnimationFrame(() => {
+        if (watch) {
+          const known = latest.current.size
+          if (known) made.scaleTo(known.cols, known.rows)
+          return
+        }
+        const next = made.fit()
+        if (next.cols !== size.cols || next.rows !== size.rows) {
+          size = next
+          line.send({ type: 'resize', ...next })
+        }
+      })
+    })
+    observer.observe(element)
+    const online = () => line.hurry()
+    window.addEventListener('online', online)
+    if (!watch) terminal.focus()
+    return () => {
+      window.removeEventListener('online', online)
+      observer.disconnect()
+      cancelAnimationFrame(raf)
+      element.removeEventListener('paste', onPaste, true)
+      element.removeEventListener('copy', onCopy, true)
+      element.removeEventListener('cut', onCopy, true)
+      for (const one of heard) one.dispose()
+      line.close()
+      made.dispose()
+      socket.current = null
+      setView(null)
+    }
+  }, [sessionId, watch, place])
+
+  useEffect(() => {
+    if (!refusal) return
+    const timer = setTimeout(() => setRefusal(null), 5000)
+    return () => clearTimeout(timer)
+  }, [refusal])
+
+  useEffect(() => {
+    if (view) view.terminal.options.disableStdin = !mayType(page)
+  }, [view, page])
+
+  return {
+    page,
+    view,
+    refusal,
+    pending,
+    setPending,
+    leave: () => socket.current?.send({ type: 'leave' }),
+    paste: (text) => view?.terminal.paste(text),
+  }
+}
