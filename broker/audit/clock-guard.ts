@@ -4,6 +4,9 @@ import type { AuditEntry } from '../contract/audit-entry.ts'
 import type { Clock, Timer } from '../domain/clock.ts'
 import { writeWhole } from '../keys/key-files.ts'
 import type { Database } from '../store/sql.ts'
+import { clearAlarm, openAlarm } from './alarms.ts'
+import { BROKER } from './event.ts'
+import type { AuditLog } from './log.ts'
 
 /** `behind-mark`: below the highest wall clock ever seen; `apart`: more than 30 s from the database's clock. */
 export type ClockGuardState = 'ok' | 'behind-mark' | 'apart'
@@ -19,6 +22,37 @@ export interface ClockGuardOptions {
   dataDir: string
   /** Called when the state changes: an audit event, and new sessions are denied until it is `ok` again. */
   onChange?: (state: ClockGuardState, detail: string) => void
+}
+
+/**
+ * Makes every change of the guard an audit event and an alarm. `audit` is asked for when the event happens: the log
+ * needs the guard to open, so it comes second; what happens before it is there is told by the next change.
+ */
+export function clockEvents(
+  db: Database,
+  audit: () => Pick<AuditLog, 'recordAlways'> | null,
+  onError: (error: unknown) => void,
+): NonNullable<ClockGuardOptions['onChange']> {
+  return (state, detail) => {
+    const tell = async () => {
+      await audit()?.recordAlways({
+        action: state === 'ok' ? 'clock.resolved' : 'clock.anomaly',
+        actor: BROKER,
+        result: state === 'ok' ? 'ok' : 'failed',
+        reason: detail,
+        details: { state },
+      })
+      if (state === 'ok') await clearAlarm(db.sql, 'clock', 'broker', detail)
+      else
+        await openAlarm(
+          db.sql,
+          'clock',
+          'broker',
+          `${detail} New sessions are refused until it is right again.`,
+        )
+    }
+    tell().catch(onError)
+  }
 }
 
 export interface ClockGuard {

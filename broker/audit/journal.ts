@@ -1,6 +1,7 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
 import type { Secret } from '../domain/secret.ts'
+import { late } from '../store/deadline.ts'
 import type { Query } from '../store/sql.ts'
 import type { AuditEvent, EntryContext } from './event.ts'
 import { stage } from './stage.ts'
@@ -140,8 +141,7 @@ export async function stageOnce(
 /** Rejects after `ms` with an error that counts as "database unavailable". */
 export function tooLate(ms: number): Promise<never> {
   return new Promise((_, reject) => {
-    const error = Object.assign(new Error(`no answer within ${ms} ms`), { code: 'deadline' })
-    setTimeout(() => reject(error), ms).unref()
+    setTimeout(() => reject(late(ms)), ms).unref()
   })
 }
 

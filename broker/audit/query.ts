@@ -63,7 +63,7 @@ export async function findEntries(
   }
 }
 
-/** All sequenced entries that match, oldest first, in pages of constant size: for packages. */
+/** All sequenced entries that match, by index, in pages of constant size: for packages. */
 export async function* entriesInOrder(
   sql: Sql,
   macKey: Secret<Buffer>,
@@ -73,11 +73,11 @@ export async function* entriesInOrder(
   for (;;) {
     const rows = await sql<(StagedRow & { bytes: Buffer; idx: number })[]>`
       SELECT e.staged, e.bytes, e.mac, l.idx FROM audit.entry e JOIN audit.leaf l ON l.entry = e.id
-      WHERE ${conditions(sql, filter)} AND e.staged > ${after} ORDER BY e.staged LIMIT ${PAGE_LIMIT}`
+      WHERE ${conditions(sql, filter)} AND l.idx > ${after} ORDER BY l.idx LIMIT ${PAGE_LIMIT}`
     for (const row of rows) if (macHolds(macKey, row)) yield found(row)
     const last = rows.at(-1)
     if (!last || rows.length < PAGE_LIMIT) return
-    after = last.staged
+    after = last.idx
   }
 }
 

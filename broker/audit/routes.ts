@@ -5,6 +5,7 @@ import { Failure, notFound } from '../domain/failure.ts'
 import { type Principal, sitesOf } from '../domain/principal.ts'
 import type { Secret } from '../domain/secret.ts'
 import { by } from '../identity/actor.ts'
+import type { AuditorTrust } from '../keys/auditor-trust.ts'
 import type { Database } from '../store/sql.ts'
 import type { AuditLog } from './log.ts'
 import { type AuditFilter, entriesAsCsv, type FoundEntry, findEntries } from './query.ts'
@@ -23,8 +24,8 @@ export interface AuditRouteDeps {
   db: Database
   audit: AuditLog
   macKey: Secret<Buffer>
-  /** The text of keys.json. */
-  trustFile: string
+  /** keys.json as of now: it grows with every gateway. */
+  trust(): Promise<AuditorTrust>
 }
 
 /**
@@ -57,7 +58,7 @@ export function auditRoutes(deps: AuditRouteDeps): AuditRoutes {
       return reply
         .header('content-type', 'application/json')
         .header('content-disposition', 'attachment; filename="keys.json"')
-        .send(deps.trustFile)
+        .send(`${JSON.stringify(await deps.trust(), null, 2)}\n`)
     },
 
     async 'GET /api/audit'(context) {

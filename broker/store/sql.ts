@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import type { Secret } from '../domain/secret.ts'
+import { late, withDeadline } from './deadline.ts'
 
 /** int8 comes as a number: indexes and counts here stay far below 2^53, and a larger one throws. */
 type Types = { bigint: number }
@@ -18,7 +19,7 @@ export interface DatabaseOptions {
   max?: number
   /** Longest time one statement may take on the server, milliseconds. */
   statementTimeoutMs?: number
-  /** Longest time a transaction may take as the caller sees it, milliseconds; then it fails as unavailable. */
+  /** Longest time a query or a transaction may take as the caller sees it, milliseconds; then it fails as unavailable. */
   deadlineMs?: number
 }
 
@@ -84,7 +85,7 @@ export function openDatabase(to: ConnectTo, options: DatabaseOptions = {}): Data
       },
     },
   }
-  const sql =
+  const pool: Sql =
     'url' in to
       ? postgres(to.url.reveal(), settings)
       : postgres({
@@ -94,6 +95,7 @@ export function openDatabase(to: ConnectTo, options: DatabaseOptions = {}): Data
           username: to.username,
           password: to.password.reveal(),
         })
+  const sql = withDeadline(pool, deadline)
   return {
     sql,
     async tx(work, isolation = 'read committed') {
@@ -175,14 +177,11 @@ export function uniqueViolation(error: unknown): string | null {
 /** The driver knows no deadline of its own, and a stopped server keeps its sockets open for ever. */
 async function within<T>(ms: number, work: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(Object.assign(new Error(`no answer within ${ms} ms`), { code: 'deadline' })),
-      ms,
-    )
+  const tooLate = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late(ms)), ms)
   })
   try {
-    return await Promise.race([work, late])
+    return await Promise.race([work, tooLate])
   } finally {
     clearTimeout(timer)
   }

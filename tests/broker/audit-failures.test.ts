@@ -1,7 +1,8 @@
 import { appendFile, mkdtemp, readFile, writeFile } from 'node:fs/promises'
 import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type ClockGuardState, openClockGuard } from '../../broker/audit/clock-guard.ts'
+import { listAlarms } from '../../broker/audit/alarms.ts'
+import { type ClockGuardState, clockEvents, openClockGuard } from '../../broker/audit/clock-guard.ts'
 import { systemClock } from '../../broker/domain/clock.ts'
 import { manualClock } from '../../broker/domain/manual-clock.ts'
 import { ANN, change, testLog, until } from './audit-support.ts'
@@ -125,5 +126,69 @@ describe('clock guard', () => {
     expect(await guard.resolve()).toBe(true)
     expect(await guard.check()).toBe('ok')
     await guard.close()
+  })
+
+  it('an anomaly is an audit event and an alarm, which closes when the clock is right again', async () => {
+    const database = await cluster.database()
+    const { log } = await testLog(cluster, database)
+    const failures: unknown[] = []
+    const onChange = clockEvents(
+      database.db,
+      () => log,
+      (error) => failures.push(error),
+    )
+    const clock = manualClock(Date.now() + 3_600_000)
+    const guard = await openClockGuard({ clock, db: database.db, dataDir: await folder(), onChange })
+    const alarms = async () =>
+      (await listAlarms(database.db.sql)).map((alarm) => [alarm.kind, alarm.closedAt === null])
+    await until('the alarm is open', async () => (await alarms()).some(([, open]) => open))
+    clock.setWall(Date.now())
+    await guard.check()
+    await until('the alarm is closed', async () => (await alarms()).every(([, open]) => !open))
+    const { entries } = await log.find({ action: 'clock.' }, { limit: 10 })
+    expect(entries.map((found) => found.entry.action)).toEqual(['clock.resolved', 'clock.anomaly'])
+    expect(failures).toEqual([])
+    await guard.close()
+    await log.close()
+  })
+})
+
+describe('a power cut of the database', () => {
+  it('every entry whose change was acknowledged is in the log afterwards, gapless', async () => {
+    // With the product's own settings: fsync on.
+    const real = await startCluster({})
+    const database = await real.database()
+    const on = await testLog(real, database)
+    const acknowledged: string[] = []
+    let down = false
+    const writer = async (name: string) => {
+      for (let n = 0; !down; n++) {
+        try {
+          const { id } = await database.db.tx((tx) => on.log.record(tx, change(`${name}${n}`, n)))
+          acknowledged.push(id)
+        } catch {
+          return
+        }
+      }
+    }
+    const writers = ['a', 'b', 'c'].map(writer)
+    await until('some are written', () => acknowledged.length > 60)
+    process.kill(real.server.pid() as number, 'SIGKILL')
+    await until('it is down', () => real.server.pid() === null)
+    down = true
+    await Promise.all(writers)
+    await on.log.close()
+    await real.server.start()
+    await until('it is back', () => database.db.ping())
+    const next = await on.open(database.db)
+    await next.checkpoint()
+    const rows = []
+    for await (const found of next.inOrder({})) rows.push(found)
+    const ids = new Set(rows.map((found) => found.entry.id))
+    expect(acknowledged.filter((id) => !ids.has(id))).toEqual([])
+    const indexes = rows.map((found) => found.index ?? -1).sort((a, b) => a - b)
+    expect(indexes).toEqual(indexes.map((_, n) => n))
+    await next.close()
+    await real.close()
   })
 })

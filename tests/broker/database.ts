@@ -27,12 +27,14 @@ export interface TestDatabase {
 }
 
 /** A real embedded PostgreSQL in a temporary folder: about a second. Start one per test file. */
-export async function startCluster(): Promise<TestCluster> {
+export async function startCluster(
+  // A test survives no power cut, unless it is about one.
+  settings: Record<string, string> = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' },
+): Promise<TestCluster> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'sallyport-test-'))
   const server = await startEmbedded({
     dataDir,
-    // A test survives no power cut.
-    settings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off', max_connections: '100' },
+    settings: { ...settings, max_connections: '100' },
   })
   const open: Database[] = []
   const template = openDatabase(server.connection('sallyport_owner'), { max: 1, deadlineMs: 60_000 })

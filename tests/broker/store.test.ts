@@ -107,6 +107,11 @@ describe('embedded PostgreSQL', () => {
       process.kill(row?.pid as number, 'SIGSTOP')
       await expect(db.tx((tx) => tx`SELECT 1`)).rejects.toMatchObject({ code: 'database-unavailable' })
       expect(await db.ping(200)).toBe(false)
+      const failed = await db.sql`SELECT 1`.catch((error: unknown) => error)
+      expect(unavailable(failed)).toBe(true)
+      await expect(db.sql`SELECT ${1}::int + ${db.sql`2`}`.values()).rejects.toMatchObject({
+        code: 'deadline',
+      })
     } finally {
       process.kill(row?.pid as number, 'SIGCONT')
       await db.close()
