@@ -20,10 +20,9 @@ export interface ApprovalsDeps {
   /** Signs and checks stored ticket snapshots with the broker's key. */
   ticketSigner: TicketSigner
   /** What only the running broker knows, for the preview. */
-  runtime(of: {
-    gatewayId: string | null
-    siteId: string
-  }): Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve'>
+  runtime(
+    gatewayId: string | null,
+  ): Promise<Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve'>>
 }
 
 /** JWS (EdDSA, typ `sallyport-ticket-snapshot+jws`) by the broker's key. */

@@ -60,7 +60,7 @@ export async function preview(
       {
         purpose: 'preview',
         sessionId: null,
-        runtime: deps.runtime({ gatewayId: ground.gatewayId, siteId: ground.siteId }),
+        runtime: await deps.runtime(ground.gatewayId),
         strongAuthAt: principal.authenticatedAt,
       },
     )

@@ -199,7 +199,7 @@ async function newVersion(
     {
       purpose: 'preview',
       sessionId: null,
-      runtime: deps.runtime({ gatewayId: ground.gatewayId, siteId: ground.siteId }),
+      runtime: await deps.runtime(ground.gatewayId),
       strongAuthAt: principal.authenticatedAt,
     },
   )

@@ -23,13 +23,13 @@ export async function requestView(
   const [session] = await query<{ id: string; state: string }[]>`
     SELECT id, state FROM session WHERE request_id = ${requestId} AND state <> 'closed'
     ORDER BY opened_at DESC LIMIT 1`
-  const [place] = await query<{ gateway_id: string | null; site_id: string }[]>`
-    SELECT a.gateway_id, a.site_id FROM access_request r JOIN asset a ON a.id = r.asset_id WHERE r.id = ${requestId}`
+  const [place] = await query<{ gateway_id: string | null }[]>`
+    SELECT a.gateway_id FROM access_request r JOIN asset a ON a.id = r.asset_id WHERE r.id = ${requestId}`
   if (!place) return null
   const gathered = await gatherRequest(deps, query, requestId, {
     purpose: session ? 'renew' : 'preview',
     sessionId: session?.id ?? null,
-    runtime: deps.runtime({ gatewayId: place.gateway_id, siteId: place.site_id }),
+    runtime: await deps.runtime(place.gateway_id),
     strongAuthAt: null,
   })
   if (!gathered) return null

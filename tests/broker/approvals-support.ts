@@ -81,7 +81,7 @@ export async function makePlant(cluster: TestCluster, criticality = 'C2'): Promi
     deployment: DEPLOYMENT,
     webauthn: { rpId: RP_ID, origins: [ORIGIN] },
     ticketSigner: ticketSigner(logKey),
-    runtime: () => ({ gatewayOnline: true, clock: 'ok', storageBelowReserve: false }),
+    runtime: async () => ({ gatewayOnline: true, clock: 'ok', storageBelowReserve: false }),
   }
   const vouch = async (...rows: { kind: string; id: string }[]) => {
     const states = await rowStates(sql, rows, {

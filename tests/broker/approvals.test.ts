@@ -549,6 +549,41 @@ describe('an extension', () => {
   })
 })
 
+it('a rule that an administrator raised asks for approvals anew', async () => {
+  const id = await submit()
+  await decide(plant, paul, id)
+  const ada = await plant.person('Ada', ['administrator'])
+  const set = (count: number) =>
+    plant.call(ada, 'PUT /api/approval-rules/:siteId/:criticality', {
+      params: { siteId: plant.site, criticality: 'C2' },
+      body: { count, roles: ['approver'], reason: 'audit finding 12' },
+    })
+  await set(2)
+  expect(await codes(id)).toEqual(['request-changed', 'approvals-missing'])
+  await plant.call(vera, 'PUT /api/requests/:id', { params: { id }, body: requestBody(plant) })
+  expect((await decide(plant, paul, id)).state).toBe('waiting')
+  expect((await decide(plant, rita, id)).state).toBe('approved')
+  expect((await decision(id)).permit).toBe(true)
+  const rules = await plant.call(ada, 'GET /api/approval-rules', {})
+  expect(rules.map((rule) => [rule.criticality, rule.count])).toEqual([
+    ['C1', 2],
+    ['C2', 2],
+    ['C3', 1],
+    ['C4', 1],
+  ])
+  await set(1)
+})
+
+it('a decision on a running session takes milliseconds, not seconds', async () => {
+  const id = await submit()
+  await decide(plant, paul, id)
+  const started = performance.now()
+  for (let i = 0; i < 20; i++) await at(id, 'renew')
+  const each = (performance.now() - started) / 20
+  console.log(`facts of one request: ${each.toFixed(1)} ms`)
+  expect(each).toBeLessThan(250)
+})
+
 it('reading changes nothing', async () => {
   const id = await submit()
   const count = async () => {
