@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { inventoryApi } from '../contract/api/inventory.ts'
 import type { Handlers } from '../contract/handler.ts'
-import { conflict, Failure, notFound } from '../domain/failure.ts'
+import { conflict, notFound } from '../domain/failure.ts'
 import { newId } from '../domain/ids.ts'
 import { holds, type Principal, sitesOf } from '../domain/principal.ts'
 import { by } from '../identity/actor.ts'
@@ -11,10 +11,6 @@ import { caFingerprint, type LinkCa } from '../link/link-authority.ts'
 import { type Query, uniqueViolation } from '../store/sql.ts'
 import type { Sessions } from './sessions.ts'
 
-const PROBE_MS = 15_000
-/** A gateway enrols again before its certificate ends; from here on an alarm says so. */
-export const ENROL_AGAIN_MS = 30 * 86_400_000
-
 type GatewayView = z.output<(typeof inventoryApi)['POST /api/gateways/:id/revoke']['response']>
 
 type GatewayKeys =
@@ -22,7 +18,6 @@ type GatewayKeys =
   | 'POST /api/gateways'
   | 'POST /api/gateways/:id/revoke'
   | 'GET /api/health'
-  | 'POST /api/endpoints/:id/identity/probe'
 
 interface ListedGateway extends GatewayRow {
   site: string
@@ -43,7 +38,7 @@ export interface GatewayRoutesDeps {
   unshipped(): Promise<number>
 }
 
-/** Gateways, their probes and the health page. */
+/** Gateways and the health page. */
 export function gatewayRoutes(deps: GatewayRoutesDeps): Pick<Handlers, GatewayKeys> {
   const { sessions } = deps
   const { db, audit, clock, clocks, link } = sessions.deps
@@ -159,46 +154,6 @@ export function gatewayRoutes(deps: GatewayRoutesDeps): Pick<Handlers, GatewayKe
         gateways: rows.map(view),
         unshippedRecordings: ok ? await deps.unshipped() : 0,
       }
-    },
-
-    'POST /api/endpoints/:id/identity/probe': async ({ params, principal, sourceAddress }) => {
-      const [row] = await db.sql<{ siteId: string; gatewayId: string | null }[]>`
-        SELECT a.site_id AS "siteId", a.gateway_id AS "gatewayId"
-        FROM endpoint e JOIN asset a ON a.id = e.asset_id WHERE e.id = ${params.id}`
-      if (!row || !holds(principal, row.siteId, 'administrator')) throw notFound('endpoint')
-      const target = await sessions.deps.target(db.sql, params.id)
-      const control = target === null ? null : link.control(target.gatewayId)
-      if (!target || !control) {
-        throw new Failure(
-          503,
-          'gateway-offline',
-          'No gateway that is online reaches this asset.',
-          'Choose a gateway for the asset, and start it.',
-        )
-      }
-      const answer = await control.ask({ type: 'probe', protocol: 'ssh', address: target.address }, PROBE_MS)
-      if (!answer?.ok || !answer.identity) {
-        const code = answer?.code ?? 'no-answer'
-        throw new Failure(
-          502,
-          'probe-failed',
-          `The gateway could not fetch the asset's host key (${code}).`,
-          'Check address, port and the way from the gateway to the asset.',
-        )
-      }
-      const { algorithm, fingerprint } = answer.identity
-      await db.tx(async (tx) => {
-        await tx`
-          UPDATE endpoint SET seen_algorithm = ${algorithm}, seen_fingerprint = ${fingerprint},
-            seen_at = ${new Date(clock.wall())} WHERE id = ${params.id}`
-        await audit.record(tx, {
-          action: 'endpoint.probed',
-          ...by({ principal, sourceAddress }),
-          object: { kind: 'endpoint', id: params.id },
-          details: { algorithm, fingerprint },
-        })
-      })
-      return answer.identity
     },
   }
 }

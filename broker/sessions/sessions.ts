@@ -6,14 +6,15 @@ import { conflict, Failure } from '../domain/failure.ts'
 import type { Grant, SessionTicket } from '../domain/grant.ts'
 import { newId } from '../domain/ids.ts'
 import type { ApprovedRequest, RuntimeFacts } from '../domain/ports.ts'
-import type { Principal } from '../domain/principal.ts'
+import { holds, type Principal } from '../domain/principal.ts'
 import { by } from '../identity/actor.ts'
+import type { Admission } from '../link/browser-upgrade.ts'
 import { decideAccess } from '../policy/decide-access.ts'
 import { type Tx, unavailable, uniqueViolation } from '../store/sql.ts'
 import type { SessionsDeps, Target } from './deps.ts'
 import { browserHoldSeconds, type LiveSession, LiveSessions } from './live-sessions.ts'
 import { readSession, runningSessions, type SessionRow, type StoredView } from './session-rows.ts'
-import { signGrant, signLease, signTicket } from './tokens.ts'
+import { readTicket, signGrant, signLease, signTicket } from './tokens.ts'
 
 /** The gateway answers `open` as soon as its recorder is ready; it dials the asset only when the browser is there. */
 const OPEN_MS = 10_000
@@ -156,6 +157,23 @@ export class Sessions {
     deps.hints.publish('sessions')
     deps.hints.publish('requests')
     return this.#opening(live, caller.principal, 'open')
+  }
+
+  /** Whether this ticket opens this session's socket to this person: the ticket is read, the object checked. */
+  async admit(principal: Principal, session: string, jws: string): Promise<Admission> {
+    const { key, clock } = this.deps
+    const ticket = await readTicket(key, jws, clock.wall())
+    if (!ticket || ticket.session !== session || ticket.person !== principal.personId)
+      return { status: 403, code: 'ticket-refused' }
+    const live = await this.find(session)
+    const may =
+      ticket.use === 'watch'
+        ? live && holds(principal, live.siteId, 'operator', 'approver')
+        : live?.personId === principal.personId
+    if (!live || !may) return { status: 404, code: 'not-found' }
+    return ticket.gateway === live.gatewayId
+      ? { gateway: live.gatewayId }
+      : { status: 403, code: 'ticket-refused' }
   }
 
   attach(live: LiveSession, principal: Principal): Promise<Opening> {
