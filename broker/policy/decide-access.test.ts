@@ -303,6 +303,16 @@ describe('permits', () => {
   })
 })
 
+it('a ticket that is cut short lets a running session work to its new end, and opens no new one', () => {
+  const facts = goodFacts()
+  const shorter: AccessFacts = { ...facts, ...ticket({ plannedEnd: TWO + HOUR })(facts) }
+  expect(decideAccess({ ...shorter, purpose: 'renew' }, TWO)).toMatchObject({
+    permit: true,
+    until: TWO + HOUR,
+  })
+  expect(decideAccess(shorter, TWO)).toMatchObject({ reasons: [{ code: 'window-outside-ticket' }] })
+})
+
 describe('approvals', () => {
   it('a C1 asset needs two people, whatever the rule says', () => {
     const facts = goodFacts()

@@ -191,7 +191,8 @@ function decideTicket(
     reasons.push({ code: 'ticket-no-planned-time', key })
     return
   }
-  if (request.opensAt < plannedStart || request.closesAt > plannedEnd)
+  // Whoever is inside already works on to the planned end, which is one of the permit's ends.
+  if (!running(facts) && (request.opensAt < plannedStart || request.closesAt > plannedEnd))
     reasons.push({ code: 'window-outside-ticket', key, plannedStart, plannedEnd })
   if (facts.purpose !== 'preview' && at < plannedStart)
     reasons.push({ code: 'ticket-not-started', key, plannedStart })

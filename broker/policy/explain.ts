@@ -1,4 +1,4 @@
-import type { Decision, DenialReason, NotCounted } from '../domain/access-facts.ts'
+import type { DenialReason, NotCounted } from '../domain/access-facts.ts'
 import type { Role } from '../domain/words.ts'
 
 export interface Explanation {
@@ -16,10 +16,6 @@ export function explain(reason: DenialReason): Explanation {
   const [text, who] = sentence(reason)
   const { code, ...rest } = reason
   return { code, text, who, facts: Object.fromEntries(Object.entries(rest).map(printable)) }
-}
-
-export function explainAll(decision: Decision): Explanation[] {
-  return decision.permit ? [] : decision.reasons.map(explain)
 }
 
 const INSTANTS = new Set([
