@@ -10,7 +10,7 @@ export const STEP_UP_MS = 5 * 60_000
 
 /**
  * The first gate: who may call this route at all. Every handler then checks the object. Throws Failure with
- * `sign-in-needed` (401), `role-needed` or `step-up-needed` (403).
+ * `sign-in-needed` (401), `role-needed` or `step-up-required` (403).
  */
 export function checkAccess(spec: RouteSpec, principal: Principal | null, clock: Clock): void {
   if (spec.access.who === 'public') return
@@ -28,7 +28,7 @@ export function checkAccess(spec: RouteSpec, principal: Principal | null, clock:
   if (spec.stepUp && !isFresh(principal, clock)) {
     throw new Failure(
       403,
-      'step-up-needed',
+      'step-up-required',
       'This needs a fresh proof that it is you.',
       'Confirm with your passkey or sign in again, then repeat it.',
     )

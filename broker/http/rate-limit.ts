@@ -50,7 +50,7 @@ export class RateLimiter {
 export interface Limits {
   /** Per address, before anything else is looked at. */
   address: Rate
-  /** Per address for the routes that sign in: guesses are slow. */
+  /** Per address for the routes that sign in. A shift of a plant comes from one address. */
   signIn: Rate
   /** Per signed-in person. */
   person: Rate
@@ -60,7 +60,7 @@ export interface Limits {
 
 export const DEFAULT_LIMITS: Limits = {
   address: { burst: 400, perSecond: 60 },
-  signIn: { burst: 20, perSecond: 0.5 },
+  signIn: { burst: 60, perSecond: 2 },
   person: { burst: 200, perSecond: 30 },
   urgent: { burst: 30, perSecond: 5 },
 }
