@@ -73,7 +73,7 @@ export const RECORDER_LIMITS: RecorderLimits = {
   segmentBytes: 4 * 1024 * 1024,
   segmentMs: 5 * 60_000,
   segmentCapBytes: 64 * 1024 * 1024,
-  queueBytes: 8 * 1024 * 1024,
+  queueBytes: 16 * 1024 * 1024,
   cutLagBytes: 1024 * 1024,
   holdBytes: 4 * 1024 * 1024,
   holdMs: 1000,

@@ -1,6 +1,6 @@
+import { BLOCK_BYTES } from '../screen-model/messages.ts'
 import type { ScreenHandle } from '../screen-model/port.ts'
 
-const BLOCK_BYTES = 64 * 1024
 const FIRST_BLOCK_BYTES = 4 * 1024
 
 /** Gathers output into blocks for the model thread: one message each, given away without another copy. */
@@ -58,11 +58,11 @@ export class ModelFeed {
   #room(wanted: number): Uint8Array<ArrayBuffer> {
     const block = this.#block
     if (!block) {
-      this.#block = new Uint8Array(wanted > FIRST_BLOCK_BYTES ? BLOCK_BYTES : FIRST_BLOCK_BYTES)
+      this.#block = wanted > FIRST_BLOCK_BYTES ? this.#handle.block() : new Uint8Array(FIRST_BLOCK_BYTES)
       return this.#block
     }
     if (this.#length < block.length) return block
-    const grown = new Uint8Array(BLOCK_BYTES)
+    const grown = this.#handle.block()
     grown.set(block.subarray(0, this.#length))
     this.#block = grown
     return grown

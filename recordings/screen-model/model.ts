@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads'
-import type { ModelReply, ModelRequest } from './messages.ts'
+import { BLOCK_BYTES, type ModelReply, type ModelRequest } from './messages.ts'
 import { Screen } from './screen.ts'
 
 /** Bytes parsed before the next session has its turn (about 3 ms): a flood never delays another's keyframe long. */
@@ -12,7 +12,9 @@ interface Session {
   /** Requests that wait, oldest first; `at` is how much of the first feed has been parsed. */
   queue: ModelRequest[]
   at: number
-  reply: (reply: ModelReply) => void
+  /** Parsed blocks that go back with the next acknowledgement. */
+  blocks: Uint8Array<ArrayBuffer>[]
+  reply: (reply: ModelReply, transfer?: ArrayBuffer[]) => void
 }
 
 /** The screens of many sessions on one thread, served in turn. */
@@ -23,11 +25,19 @@ export class ScreenModel {
   /** Serves one session worker until it closes its end. */
   serve(port: MessagePort): void {
     const own = new Map<number, Session>()
-    const reply = (message: ModelReply) => port.postMessage(message)
+    const reply = (message: ModelReply, transfer: ArrayBuffer[] = []) => port.postMessage(message, transfer)
     port.on('message', (request: ModelRequest) => {
       if (request.type === 'create') {
         const screen = new Screen(request.cols, request.rows)
-        const session: Session = { screen, cols: request.cols, rows: request.rows, queue: [], at: 0, reply }
+        const session: Session = {
+          screen,
+          cols: request.cols,
+          rows: request.rows,
+          queue: [],
+          at: 0,
+          blocks: [],
+          reply,
+        }
         own.set(request.id, session)
         this.#sessions.add(session)
         return
@@ -81,6 +91,7 @@ export class ScreenModel {
         left -= piece.length
         if (session.at < request.bytes.length) break
         session.at = 0
+        if (request.bytes.length === BLOCK_BYTES) session.blocks.push(request.bytes)
       } else if (request.type === 'resize') {
         session.cols = request.cols
         session.rows = request.rows
@@ -99,7 +110,10 @@ export class ScreenModel {
   }
 
   #ack(session: Session, id: number): void {
-    session.reply({ type: 'ack', id, position: session.screen.position })
+    const blocks = session.blocks
+    session.blocks = []
+    const transfer = blocks.map((block) => block.buffer)
+    session.reply({ type: 'ack', id, position: session.screen.position, blocks }, transfer)
   }
 
   /** A bug that hostile output finds in the emulator costs this session its screen, and nobody else anything. */

@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads'
-import type { ModelReply, ModelRequest } from './messages.ts'
+import { BLOCK_BYTES, type ModelReply, type ModelRequest } from './messages.ts'
 import type { Keyframe } from './screen.ts'
 
 export type { Keyframe } from './screen.ts'
@@ -12,6 +12,8 @@ export interface ScreenHandle {
   readonly lag: number
   /** Sends output; `bytes` is given away and must own its whole ArrayBuffer. */
   feed(bytes: Uint8Array<ArrayBuffer>): void
+  /** An empty block of BLOCK_BYTES to fill and feed: used ones, because zeroing and collecting new ones costs. */
+  block(): Uint8Array<ArrayBuffer>
   resize(cols: number, rows: number): void
   /** A keyframe at the present position, or at the first place after it where one can be cut. */
   keyframe(): Promise<Keyframe>
@@ -29,17 +31,24 @@ export interface ScreenModelPort {
   close(): void
 }
 
+/** Blocks kept for all sessions of a worker. */
+const SPARE_BLOCKS = 64
+
 /** A session worker's side of the model thread. */
 export function screenModelOver(port: MessagePort): ScreenModelPort {
   const handles = new Map<number, Handle>()
+  const spare: Uint8Array<ArrayBuffer>[] = []
   let nextId = 0
-  port.on('message', (reply: ModelReply) => handles.get(reply.id)?.receive(reply))
+  port.on('message', (reply: ModelReply) => {
+    if (reply.type === 'ack') spare.push(...reply.blocks.slice(0, SPARE_BLOCKS - spare.length))
+    handles.get(reply.id)?.receive(reply)
+  })
   port.unref()
   return {
     create(cols, rows) {
       nextId += 1
       const id = nextId
-      const handle = new Handle(id, port, () => handles.delete(id))
+      const handle = new Handle(id, port, spare, () => handles.delete(id))
       handles.set(id, handle)
       port.postMessage({ type: 'create', id, cols, rows } satisfies ModelRequest)
       return handle
@@ -61,11 +70,13 @@ class Handle implements ScreenHandle {
   #fault: (message: string) => void = () => {}
   readonly #id: number
   readonly #port: MessagePort
+  readonly #spare: Uint8Array<ArrayBuffer>[]
   readonly #forget: () => void
   readonly #waiting = new Map<number, (keyframe: Keyframe) => void>()
 
-  constructor(id: number, port: MessagePort, forget: () => void) {
+  constructor(id: number, port: MessagePort, spare: Uint8Array<ArrayBuffer>[], forget: () => void) {
     this.#id = id
+    this.#spare = spare
     this.#port = port
     this.#forget = forget
   }
@@ -78,6 +89,10 @@ class Handle implements ScreenHandle {
     if (bytes.length === 0) return
     this.position += bytes.length
     this.#send({ type: 'feed', id: this.#id, bytes }, [bytes.buffer])
+  }
+
+  block(): Uint8Array<ArrayBuffer> {
+    return this.#spare.pop() ?? new Uint8Array(BLOCK_BYTES)
   }
 
   resize(cols: number, rows: number): void {

@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { manualClock } from '../../broker/domain/manual-clock.ts'
-import { RecordingRefused } from '../../recordings/recorder/api.ts'
+import { RECORDER_LIMITS, RecordingRefused } from '../../recordings/recorder/api.ts'
 import { type Disk, nodeDisk } from '../../recordings/recorder/disk.ts'
 import { openRecorder } from '../../recordings/recorder/recorder.ts'
 import { spoolSpace } from '../../recordings/spool/space.ts'
@@ -66,8 +66,8 @@ describe('a slow disk', () => {
     while (recorder.output(block)) taken += block.length
     taken += block.length
     // What waits is bounded: the queue, the chunk being filled, and no more.
-    expect(taken).toBeGreaterThan(8 * 1024 * 1024 - 2 * block.length)
-    expect(taken).toBeLessThan(9 * 1024 * 1024)
+    expect(taken).toBeGreaterThan(RECORDER_LIMITS.queueBytes - 2 * block.length)
+    expect(taken).toBeLessThan(RECORDER_LIMITS.queueBytes + 1024 * 1024)
     expect(recorder.heads().filter(({ seq }) => seq > 0)).toEqual([])
     expect(drains).toBe(0)
     door.open()
