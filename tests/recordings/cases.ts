@@ -10,7 +10,7 @@ import {
 } from '../../recordings/format/package-layout.ts'
 import { exampleHeader } from '../../recordings/format/testing/example-header.ts'
 import type { CheckName, Verdict } from '../../recordings/verify/report.ts'
-import { approverNamed, CLOSES, ids, keys, OPENS, type Plan, type SegmentPlan } from './fixture.ts'
+import { approverNamed, CLOSES, ids, keys, noteOf, OPENS, type Plan, type SegmentPlan } from './fixture.ts'
 import { bytesOf, hashHex, idOf } from './fixture-keys.ts'
 import { passkey } from './fixture-passkey.ts'
 
@@ -417,22 +417,26 @@ export const CASES: Case[] = [
   ),
 
   // 5 log
+  // Threat 11: the log was cut behind the auditor's checkpoint and has grown again.
   invalid(
     'log-tail-cut',
     { log: 'consistency-failed' },
     {
-      // Threat 11: the log was cut and grew again; the auditor kept a checkpoint of the longer one.
-      files(files) {
-        const [first] = (files.get(PACKAGE_FILES.earlier) as Buffer).toString().split('\n')
-        kept = (JSON.parse(first as string) as { note: string }).note
-      },
-      entries: (entries) => {
-        ;(entries[1] as { reason: string | null }).reason = null
-      },
-      earlier: (lines) => {
-        ;(lines[1] as { path: string[] }).path = (lines[1] as { path: string[] }).path.map(() =>
-          hashHex('forged'),
+      trust: (trust) => {
+        const lost = [hashHex('lost 0'), hashHex('lost 1'), hashHex('lost 2')].map((one) =>
+          Buffer.from(one, 'hex'),
         )
+        trust.checkpoints = [noteOf(lost, keys.log)]
+      },
+    },
+  ),
+  invalid(
+    'log-consistency-forged',
+    { log: 'consistency-failed' },
+    {
+      earlier: (lines) => {
+        const line = lines[1] as { path: string[] }
+        line.path = line.path.map(() => hashHex('forged'))
       },
     },
   ),

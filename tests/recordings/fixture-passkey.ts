@@ -32,8 +32,8 @@ function kept(): Kept {
     ? (JSON.parse(readFileSync(KEPT, 'utf8')) as Kept)
     : {
         rsaPrivateKey: generateKeyPairSync('rsa', { modulusLength: 2048 })
-          .privateKey.export({ format: 'pem', type: 'pkcs8' })
-          .toString(),
+          .privateKey.export({ format: 'der', type: 'pkcs8' })
+          .toString('base64'),
         signatures: {},
       }
   return cache
@@ -62,7 +62,11 @@ export function passkey(kind: PasskeyKind, label: string): Passkey {
     return { kind, credentialId, publicKey: cose.toString('base64url'), key: pair.key }
   }
   if (kind === 'RS256') {
-    const key = createPrivateKey(kept().rsaPrivateKey)
+    const key = createPrivateKey({
+      key: Buffer.from(kept().rsaPrivateKey, 'base64'),
+      format: 'der',
+      type: 'pkcs8',
+    })
     const { n, e } = createPublicKey(key).export({ format: 'jwk' })
     const modulus = Buffer.from(n as string, 'base64url')
     const exponent = Buffer.from(e as string, 'base64url')

@@ -728,7 +728,8 @@ function anchorEntry(root: string, size: number, at: number): AuditEntry {
   }
 }
 
-function noteOf(leaves: Buffer[], log: Ed25519Pair): string {
+/** A signed checkpoint over leaf hashes. */
+export function noteOf(leaves: Buffer[], log: Ed25519Pair): string {
   const body = checkpointBody({ origin: ORIGIN, size: leaves.length, root: merkleRoot(leaves) })
   const signature = sign(null, Buffer.from(body), log.key)
   return signedNote(body, [noteSignatureLine({ name: ORIGIN, publicKey: log.raw }, signature)])

@@ -1,0 +1,126 @@
+import { spawnSync } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { verifyCommand } from '../../recordings/cli/verify.ts'
+import { unwrapDataKey } from '../../recordings/format/wrap.ts'
+import { openPackage } from '../../recordings/package/open-zip.ts'
+import { keys } from './fixture.ts'
+import { makeVectors, VECTORS, type VectorCase, type Vectors } from './make-vectors.ts'
+
+const inVectors = (name: string) => fileURLToPath(new URL(name, VECTORS))
+const index = JSON.parse(readFileSync(inVectors('index.json'), 'utf8')) as { cases: VectorCase[] }
+
+async function contentOf(path: string): Promise<Map<string, Buffer>> {
+  const opened = await openPackage(path)
+  if (!opened.ok) throw new Error(opened.message)
+  const files = new Map<string, Buffer>()
+  for (const { path: name } of opened.value.files()) {
+    const pieces: Uint8Array[] = []
+    for await (const piece of opened.value.open(name)) pieces.push(piece)
+    files.set(name, Buffer.concat(pieces))
+  }
+  opened.value.close()
+  return files
+}
+
+describe('the frozen vectors', () => {
+  let made: Vectors
+  beforeAll(async () => {
+    made = await makeVectors()
+  })
+
+  it('are what the code makes today', async () => {
+    for (const [name, text] of made.texts) {
+      expect(readFileSync(inVectors(name), 'utf8') === text, `${name} differs`).toBe(true)
+    }
+    for (const [name, files] of made.packages) {
+      const frozen = await contentOf(inVectors(name))
+      expect([...frozen.keys()]).toEqual([...files.keys()])
+      for (const [path, content] of files) {
+        expect(frozen.get(path)?.equals(content), `${name}: ${path} differs`).toBe(true)
+      }
+    }
+    const onDisk = readdirSync(inVectors('packages')).map((name) => `packages/${name}`)
+    expect(onDisk.filter((name) => !made.packages.has(name) && !made.texts.has(name))).toEqual([])
+  })
+
+  it('have wraps that jose opens, made by hand from the document', async () => {
+    const { wrap } = JSON.parse(made.texts.get('primitives.json') as string)
+    for (const recipient of [keys.replay.priv, keys.escrow.priv]) {
+      const opened = await unwrapDataKey(wrap.jwe, recipient)
+      expect(opened.ok && opened.value.toString('hex')).toBe(wrap.data_key)
+    }
+  })
+
+  it.each(index.cases)('$name: exit $exit', async (one) => {
+    let printed = ''
+    const args = [
+      inVectors(one.package),
+      '--trust',
+      inVectors(one.trust),
+      '--key',
+      inVectors('recipient.jwk'),
+    ]
+    const exit = await verifyCommand([...args, '--json'], (text) => {
+      printed += text
+    })
+    const report = JSON.parse(printed) as {
+      verdict: string
+      checks: { name: string; result: string; faults: { code: string }[] }[]
+    }
+    expect(exit).toBe(one.exit)
+    expect(report.verdict).toBe(one.verdict)
+    const failed = report.checks.filter((check) => check.result === 'failed')
+    expect(failed.map((check) => check.name).sort()).toEqual(Object.keys(one.fails).sort())
+    for (const check of failed)
+      expect(check.faults.map((found) => found.code)).toContain(one.fails[check.name])
+  })
+})
+
+describe('the verify command', () => {
+  let folder: string
+  beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'sallyport-verify-'))
+  })
+  afterAll(async () => await rm(folder, { recursive: true }))
+
+  it('runs as one bundled file, without a network, and prints what a person reads', async () => {
+    const bundle = join(folder, 'verify.mjs')
+    await build({
+      stdin: {
+        contents: `import { verifyCommand } from './recordings/cli/verify.ts'
+          process.exitCode = await verifyCommand(process.argv.slice(2))`,
+        resolveDir: fileURLToPath(new URL('../..', import.meta.url)),
+      },
+      bundle: true,
+      platform: 'node',
+      format: 'esm',
+      outfile: bundle,
+      logLevel: 'error',
+      banner: {
+        js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
+      },
+    })
+    const run = (...args: string[]) =>
+      spawnSync(process.execPath, [bundle, ...args], { encoding: 'utf8', cwd: folder })
+    const trust = ['--trust', inVectors('keys.json')]
+    const whole = run(inVectors('packages/valid.zip'), ...trust, '--key', inVectors('recipient.jwk'))
+    expect(whole.stderr).toBe('')
+    expect(whole.stdout).toMatch(/VALID: complete and unchanged\n$/)
+    expect(whole.stdout).toContain('without a witness')
+    expect(whole.status).toBe(0)
+    expect(run(inVectors('packages/truncated-recovered.zip'), ...trust).status).toBe(1)
+    const broken = run(inVectors('packages/chunk-altered.zip'), ...trust)
+    expect(broken.stdout).toContain('segments/screen-0.spr chunk 1 at byte')
+    expect(broken.status).toBe(2)
+    expect(run(inVectors('packages/valid.zip')).status).toBe(3)
+    expect(run(inVectors('keys.json'), ...trust).status).toBe(2)
+    expect(run(join(folder, 'no-such.zip'), ...trust).status).toBe(3)
+    expect(run(inVectors('packages/valid.zip'), '--trust', inVectors('index.json')).status).toBe(3)
+  })
+})
