@@ -70,11 +70,6 @@ export async function handoutWaiting(dataDir: string): Promise<string | null> {
   return (await exists(file)) ? file : null
 }
 
-/** For the demo only, whose keys are thrown away: removes the offline parts without anybody having them. */
-export async function dropHandout(dataDir: string): Promise<void> {
-  await unlink(path.join(dataDir, HANDOUT)).catch(() => undefined)
-}
-
 async function makeKeys(dataDir: string, folder: string, nowMs: number): Promise<void> {
   const half = `${folder}.new`
   await rm(half, { recursive: true, force: true })

@@ -4,6 +4,7 @@ import {
   chmod,
   chown,
   link,
+  lstat,
   mkdir,
   mkdtemp,
   open,
@@ -11,6 +12,7 @@ import {
   readlink,
   rename,
   rm,
+  rmdir,
   stat,
 } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -69,16 +71,18 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedP
   const dataDir = path.resolve(options.dataDir)
   await mkdir(dataDir, { recursive: true, mode: 0o700 })
   const release = await claim(dataDir)
+  let server: Server | null = null
   try {
     const file = await databaseFile(dataDir, who)
     const binaries = await findBinaries(path.dirname(file.cluster), who)
     if (!(await hasCluster(file.cluster))) await initialise(binaries.initdb, file, who)
     await endOrphan(file.cluster)
-    const server = new Server(binaries.postgres, file, who, options, release)
+    server = new Server(binaries.postgres, file, who, options, release)
     await server.start()
     await server.provision()
     return server
   } catch (error) {
+    await server?.stop()
     await release()
     throw error
   }
@@ -136,7 +140,8 @@ class Server implements EmbeddedPostgres {
     this.#release ??= await claim(path.resolve(this.#options.dataDir))
     this.#stopping = false
     this.#lastWords = ''
-    this.#socketDir ??= await socketFolder(this.#file.cluster, this.#who)
+    if (this.#socketDir) await makeSocketFolder(this.#socketDir, this.#who)
+    else this.#socketDir = await socketFolder(this.#file.cluster, this.#who)
     const settings: Record<string, string> = {
       listen_addresses: '',
       unix_socket_directories: this.#socketDir,
@@ -194,6 +199,8 @@ class Server implements EmbeddedPostgres {
       await this.#exited
       clearTimeout(timer)
     }
+    // Fails, as it should, when anything is left in it.
+    if (this.#socketDir) await rmdir(this.#socketDir).catch(() => undefined)
     await this.#release?.()
     this.#release = null
   }
@@ -447,13 +454,26 @@ async function postmasterFile(
 
 /** A Unix socket's path may have 107 bytes (unix(7)); deep data folders get a private folder in the temp folder. */
 async function socketFolder(cluster: string, who: RunAs | null): Promise<string> {
-  let folder = path.join(path.dirname(cluster), 'socket')
-  if (Buffer.byteLength(path.join(folder, '.s.PGSQL.5432.lock')) > 107) {
-    folder = await mkdtemp(path.join(tmpdir(), 'sallyport-'))
-  } else {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
+  const beside = path.join(path.dirname(cluster), 'socket')
+  const tooLong = Buffer.byteLength(path.join(beside, '.s.PGSQL.5432.lock')) > 107
+  const folder = tooLong ? await mkdtemp(path.join(tmpdir(), 'sallyport-')) : beside
+  await makeSocketFolder(folder, who)
+  return folder
+}
+
+/** Only the server's own id (and root) may enter. A folder that somebody else made in the meantime is refused. */
+async function makeSocketFolder(folder: string, who: RunAs | null): Promise<void> {
+  await mkdir(folder, { mode: 0o700 }).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EEXIST') throw error
+  })
+  const { uid } = await lstat(folder)
+  const me = process.getuid?.() ?? uid
+  if (uid !== me && uid !== who?.uid) {
+    throw new EmbeddedPostgresError(
+      'database-start-failed',
+      `The folder ${folder} belongs to user ${uid}. Remove it.`,
+    )
   }
   if (who) await chown(folder, who.uid, who.gid)
   await chmod(folder, 0o700)
-  return folder
 }
