@@ -40,7 +40,8 @@ export async function keepTicket(
   reading: TicketReading,
   from: { fileId: string | null; actor: AuditActor },
 ): Promise<void> {
-  const { ticket } = reading
+  // One order, so that the stored text is the text whose hash is signed.
+  const ticket = { ...reading.ticket, items: [...new Set(reading.ticket.items)].sort() }
   const hash = ticketHash(ticket)
   const fetchedAt = new Date(reading.readAt)
   const [stored] = await tx<TicketRow[]>`

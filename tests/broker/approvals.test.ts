@@ -1,5 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { permissionEvidence } from '../../approvals/evidence.ts'
 import { approvalRecord } from '../../broker/contract/approval-record.ts'
+import { hashOf, sha256 } from '../../broker/domain/canonical.ts'
 import { newId } from '../../broker/domain/ids.ts'
 import { decideAccess } from '../../broker/policy/decide-access.ts'
 import {
@@ -98,6 +100,8 @@ describe('a request', () => {
     await expect(submit({ window: late })).rejects.toMatchObject({
       reasons: [{ code: 'window-outside-ticket' }],
     })
+    for (const purpose of ['firmware \ud800', 'firmware \0'])
+      await expect(submit({ purpose })).rejects.toMatchObject({ status: 422, code: 'text-not-plain' })
     await expect(submit({ account: 'root' })).rejects.toMatchObject({ code: 'account-unknown' })
     await expect(submit({ endpointId: newId() })).rejects.toMatchObject({ status: 404 })
     await expect(plant.call(paul, 'POST /api/requests', { body: requestBody(plant) })).rejects.toMatchObject({
@@ -148,10 +152,11 @@ describe('an approval', () => {
       viewOnly: false,
     })
     expect(approved.approvals).toHaveLength(1)
-    const [row] = await plant.deps.db.sql<
-      { record: string }[]
-    >`SELECT record FROM approval WHERE request_id = ${id}`
-    const record = approvalRecord.parse(JSON.parse(row?.record ?? ''))
+    const evidence = await permissionEvidence(plant.deps.db.sql, { id, version: 1 }, approved.approvals)
+    expect(sha256(evidence?.asset ?? '').toString('hex')).toBe(approved.snapshot.asset.hash)
+    expect(sha256(evidence?.ticket ?? '').toString('hex')).toBe(approved.snapshot.ticket.hash)
+    expect(sha256(evidence?.policy ?? '').toString('hex')).toBe(hashOf((await at(id)).policy))
+    const record = approvalRecord.parse(JSON.parse(evidence?.approvals[0] ?? ''))
     expect(record.document).toEqual(document)
     expect(record.assertion).toMatchObject({ backupEligible: true, backupState: true })
     // The second POST of the same answer (threat 5).
