@@ -5,7 +5,6 @@ import path from 'node:path'
 import type { Logger } from 'pino'
 import { type ClockGuard, openClockGuard } from './audit/clock-guard.ts'
 import { BROKER } from './audit/event.ts'
-import type { ObjectState } from './audit/log.ts'
 import { type AuditLog, openAuditLog } from './audit/log.ts'
 import { auditRoutes } from './audit/routes.ts'
 import type { Handlers } from './contract/handler.ts'
@@ -25,11 +24,9 @@ import { type Identity, openIdentity } from './identity/identity.ts'
 import type { OidcProvider } from './identity/oidc.ts'
 import { type Inventory, openInventory } from './inventory/inventory.ts'
 import { INVENTORY_CHANGED } from './inventory/places.ts'
-import { rowStates } from './inventory/row-states.ts'
 import { auditorTrust } from './keys/auditor-trust.ts'
 import { type DeploymentKeys, openKeys } from './keys/keys.ts'
 import { browserUpgrade } from './link/browser-upgrade.ts'
-import { gatewayState, readGateway } from './link/gateway-rows.ts'
 import { GatewayLink } from './link/link.ts'
 import { LinkClocks } from './link/link-clocks.ts'
 import { SocketRegistry } from './link/socket-registry.ts'
@@ -45,7 +42,7 @@ import { onRevoked } from './sessions/revocations.ts'
 import { sessionsRoutes } from './sessions/routes.ts'
 import { Sessions } from './sessions/sessions.ts'
 import { readOwnJws } from './sessions/tokens.ts'
-import { type Database, type Query, unavailable } from './store/sql.ts'
+import { type Database, unavailable } from './store/sql.ts'
 import { openStore, type Store } from './store/store.ts'
 
 export interface BrokerConfig {
@@ -88,11 +85,9 @@ export interface ApprovalsParts {
     sign(payload: Record<string, unknown>): Promise<string>
     verify(jws: string): Promise<Record<string, unknown> | null>
   }
-  rowStates(query: Query, rows: readonly { kind: string; id: string }[]): Promise<ObjectState[]>
-  runtime(of: {
-    gatewayId: string | null
-    siteId: string
-  }): Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve'>
+  runtime(
+    gatewayId: string | null,
+  ): Promise<Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve'>>
   onError(error: unknown): void
 }
 
@@ -304,14 +299,7 @@ async function start(
           JWS_TYPES.ticketSnapshot,
         ),
     },
-    rowStates: (query, rows) =>
-      rowStates(query, rows, {
-        gateway: async (one, id) => {
-          const row = await readGateway(one, id)
-          return row ? gatewayState(row) : null
-        },
-      }),
-    runtime: ({ gatewayId }) => ({
+    runtime: async (gatewayId) => ({
       gatewayOnline: gatewayId !== null && link.online(gatewayId),
       clock: clocks.view(gatewayId ?? undefined).state,
       storageBelowReserve: space.below() || (gatewayId !== null && spoolBelow(link, gatewayId)),
