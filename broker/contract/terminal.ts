@@ -23,6 +23,7 @@ const rows = z.number().int().min(1).max(500)
 export const TerminalUp = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('start'), cols, rows }),
   z.strictObject({ type: z.literal('resize'), cols, rows }),
+  /** `bytes`: output shown since the last acknowledgement, not a total. */
   z.strictObject({ type: z.literal('ack'), bytes: z.number().int().nonnegative() }),
   z.strictObject({ type: z.literal('ping'), id: z.number().int() }),
   /** The person ends the session on purpose. */

@@ -31,7 +31,9 @@ export type StartData = () => Promise<{ data: WorkerStart; transfer: WorkerStart
 interface Running {
   session: string
   recording: string
+  /** The grant in force; the session itself refuses an older one. */
   grant: string
+  serial: number
   state: SessionState
   worker: PooledWorker
 }
@@ -89,11 +91,11 @@ export class Pool {
   }
 
   async open(message: Distribute<Extract<ToWorker, { type: 'open' }>, 'id'>): Promise<Answer> {
-    const { session, recording, jti } = message.grant
+    const { session, recording, jti, serial } = message.grant
     if (this.#running.has(session)) return { ok: false, code: 'already-open', tookMs: null }
     const [worker] = [...this.#workers].sort((a, b) => a.sessions.size - b.sessions.size)
     if (!worker || this.#stopping) return { ok: false, code: 'gateway-stopping', tookMs: null }
-    this.#running.set(session, { session, recording, grant: jti, state: 'opening', worker })
+    this.#running.set(session, { session, recording, grant: jti, serial, state: 'opening', worker })
     worker.sessions.add(session)
     const answer = await this.#ask(worker, message)
     if (!answer.ok) this.#forget(session)
@@ -116,7 +118,10 @@ export class Pool {
   renew(message: Extract<ToWorker, { type: 'lease' }>): void {
     const running = this.#running.get(message.session)
     if (!running) return
-    if (message.grant) running.grant = message.grant.jti
+    if (message.grant && message.grant.serial > running.serial) {
+      running.grant = message.grant.jti
+      running.serial = message.grant.serial
+    }
     running.worker.thread.postMessage(message satisfies ToWorker)
   }
 

@@ -22,6 +22,8 @@ export interface LabSshd {
   log(): string
   /** Pids of the sshd processes that serve connections. */
   connections(): Promise<number[]>
+  /** Kills everything that serves a connection, as a machine that is switched off does. */
+  cut(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -126,6 +128,9 @@ export async function startOpenssh(options: LabSshdOptions = {}): Promise<LabSsh
       fingerprints,
       log: () => log,
       connections: () => childrenOf(child.pid ?? -1),
+      async cut() {
+        for (const pid of await descendantsOf(child.pid ?? -1)) signal(pid)
+      },
       async stop() {
         for (const pid of await descendantsOf(child.pid ?? -1)) signal(pid)
         child.kill('SIGKILL')
