@@ -1,18 +1,19 @@
+import { type ApprovalRecord, approvalRecord } from '../broker/contract/approval-record.ts'
 import { DEFAULT_POLICY } from '../broker/domain/access-facts.ts'
+import { jcs } from '../broker/domain/canonical.ts'
 import type { Query } from '../broker/store/sql.ts'
-import { text } from './requests.ts'
 import type { VersionRow } from './rows.ts'
 
-/** What an evidence package holds about the permission for a session, each as the exact text that was hashed. */
+/** What an evidence package holds about the permission for a session. Documents are the exact bytes that were hashed. */
 export interface PermissionEvidence {
-  /** approval-record.ts records in canonical JSON, in the order of the given hashes; null where there is none. */
-  approvals: (string | null)[]
+  /** In the order of the given hashes; one that is missing or unreadable is left out, and a verifier says so. */
+  approvals: ApprovalRecord[]
   /** ticket.json: hashes to `snapshot.ticket.hash`. */
-  ticket: string
+  ticket: Uint8Array
   /** asset.json: hashes to `snapshot.asset.hash`. */
-  asset: string
+  asset: Uint8Array
   /** policy.json: hashes to the grant's `policyHash`. */
-  policy: string
+  policy: Uint8Array
 }
 
 /** Null when there is no such version. `approvals`: document hashes, as a grant names them. */
@@ -26,11 +27,16 @@ export async function permissionEvidence(
   if (!version) return null
   const rows = await query<{ document_hash: string; record: string }[]>`
     SELECT document_hash, record FROM approval WHERE document_hash = ANY(${[...approvals]}::text[])`
-  const records = new Map(rows.map((row) => [row.document_hash, row.record]))
+  const records = approvals.flatMap((hash) => {
+    const row = rows.find((each) => each.document_hash === hash)
+    const record = row && approvalRecord.safeParse(JSON.parse(row.record))
+    return record?.success ? [record.data] : []
+  })
+  const bytes = (text: string) => new TextEncoder().encode(text)
   return {
-    approvals: approvals.map((hash) => records.get(hash) ?? null),
-    ticket: version.ticket_snapshot,
-    asset: version.asset_snapshot,
-    policy: text(DEFAULT_POLICY),
+    approvals: records,
+    ticket: bytes(version.ticket_snapshot),
+    asset: bytes(version.asset_snapshot),
+    policy: jcs(DEFAULT_POLICY),
   }
 }

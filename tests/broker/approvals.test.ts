@@ -156,7 +156,7 @@ describe('an approval', () => {
     expect(sha256(evidence?.asset ?? '').toString('hex')).toBe(approved.snapshot.asset.hash)
     expect(sha256(evidence?.ticket ?? '').toString('hex')).toBe(approved.snapshot.ticket.hash)
     expect(sha256(evidence?.policy ?? '').toString('hex')).toBe(hashOf((await at(id)).policy))
-    const record = approvalRecord.parse(JSON.parse(evidence?.approvals[0] ?? ''))
+    const record = approvalRecord.parse(evidence?.approvals[0])
     expect(record.document).toEqual(document)
     expect(record.assertion).toMatchObject({ backupEligible: true, backupState: true })
     // The second POST of the same answer (threat 5).
