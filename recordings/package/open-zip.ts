@@ -29,8 +29,9 @@ export async function openPackage(path: string): Promise<Result<OpenPackage>> {
     zip.close()
     return problem
   }
+  const files = [...entries].map(([name, entry]) => ({ path: name, size: entry.uncompressedSize }))
   return good({
-    files: () => [...entries].map(([name, entry]) => ({ path: name, size: entry.uncompressedSize })),
+    files: () => files,
     open: (name) => contentOf(zip, entries.get(name)),
     close: () => zip.close(),
   })

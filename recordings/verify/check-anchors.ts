@@ -4,7 +4,7 @@ import { anchorProof, anchorRoot } from '../format/anchor.ts'
 import type { Manifest } from '../format/manifest.ts'
 import { PACKAGE_FILES } from '../format/package-layout.ts'
 import type { LogFacts } from './check-log.ts'
-import { type PackageReader, readLines } from './package-reader.ts'
+import { type IndexedPackage, readLines } from './package-reader.ts'
 import type { Findings } from './report.ts'
 
 const CHECK = 'anchors'
@@ -54,14 +54,14 @@ export class AnchoredHeads {
 
 /** Check 4, first half: each anchor proof leads to a root that the log holds. */
 export async function readAnchors(
-  reader: PackageReader,
+  reader: IndexedPackage,
   manifest: Manifest,
   log: LogFacts,
   findings: Findings,
 ): Promise<AnchoredHeads> {
   const heads = new AnchoredHeads()
   let count = 0
-  if (reader.files().some((file) => file.path === PACKAGE_FILES.anchors)) {
+  if (reader.size(PACKAGE_FILES.anchors) !== null) {
     for await (const { line, value } of readLines(reader, PACKAGE_FILES.anchors)) {
       const place = `${PACKAGE_FILES.anchors} line ${line}`
       const parsed = anchorProof.safeParse(value)

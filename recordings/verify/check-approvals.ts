@@ -4,7 +4,6 @@ import {
   approvalRecord,
   type RequestSnapshot,
 } from '../../broker/contract/approval-record.ts'
-import { EVIDENCE_ACTIONS } from '../../broker/contract/audit-entry.ts'
 import { hashOf, sha256 } from '../../broker/domain/canonical.ts'
 import type { Grant } from '../../broker/domain/grant.ts'
 import { complaint, hasUnknownField } from '../format/fields.ts'
@@ -13,13 +12,13 @@ import { fault, good, type Result } from '../format/result.ts'
 import type { TrustFile } from '../format/trust.ts'
 import { assertionFault } from './assertion.ts'
 import type { LogFacts } from './check-log.ts'
-import { type PackageReader, readText } from './package-reader.ts'
+import { type IndexedPackage, readText } from './package-reader.ts'
 import type { Findings } from './report.ts'
 
 const CHECK = 'authority'
 
 export interface ApprovalContext {
-  reader: PackageReader
+  reader: IndexedPackage
   trust: TrustFile
   log: LogFacts
   /** SHA-256 of ticket.json. */
@@ -74,7 +73,7 @@ export async function checkApprovals(
 }
 
 async function readRecord(
-  reader: PackageReader,
+  reader: IndexedPackage,
   path: string,
   hash: string,
 ): Promise<Result<ApprovalRecord>> {
@@ -124,9 +123,7 @@ function checkRecord(
       `${path}: ${approver.name} approved with password and code: an approval, but not a signature`,
     )
   }
-  const entry = [...log.entries.values()].find(
-    (one) => one.action === EVIDENCE_ACTIONS.approvalGranted && one.details.approval === hash,
-  )
+  const entry = log.approvals.get(hash)
   if (!entry) {
     fail('approval-entry-missing', 'the log has no entry of this approval')
     return

@@ -9,12 +9,14 @@ import { type ApprovalContext, type BaseLimits, checkApprovals } from './check-a
 import type { LogFacts } from './check-log.ts'
 import type { Sealed } from './check-manifest.ts'
 import type { InputWindow } from './check-window.ts'
-import { digestOf, type PackageReader, readText } from './package-reader.ts'
+import { digestOf, type IndexedPackage, readText } from './package-reader.ts'
 import type { Findings } from './report.ts'
 
 const CHECK = 'authority'
 /** Chunk times are whole milliseconds on another clock than `exp`. */
 const ROUNDING_MS = 1000
+/** As many as a manifest may name. */
+const GRANTS_LIMIT = 256
 
 export interface ReadGrant {
   path: string
@@ -25,13 +27,16 @@ export interface ReadGrant {
 }
 
 /** The opening grant and the later ones by serial, decoded only: their signatures are checked with the rest. */
-export async function readGrants(reader: PackageReader, findings: Findings): Promise<ReadGrant[]> {
+export async function readGrants(reader: IndexedPackage, findings: Findings): Promise<ReadGrant[]> {
   const serials = reader
     .files()
     .map((file) => grantSerialOf(file.path))
     .filter((serial) => serial !== null)
     .sort((a, b) => a - b)
-  const paths = [PACKAGE_FILES.grant, ...serials.map(laterGrantPath)]
+  if (serials.length >= GRANTS_LIMIT) {
+    findings.fail(CHECK, 'grant-undeclared', 'grants/', 'there are more grants than a manifest declares')
+  }
+  const paths = [PACKAGE_FILES.grant, ...serials.slice(0, GRANTS_LIMIT - 1).map(laterGrantPath)]
   const grants: ReadGrant[] = []
   for (const path of paths) {
     const text = await readText(reader, path)
@@ -48,7 +53,7 @@ export async function readGrants(reader: PackageReader, findings: Findings): Pro
 }
 
 export interface AuthorityContext {
-  reader: PackageReader
+  reader: IndexedPackage
   trust: TrustFile
   log: LogFacts
   sealed: Sealed
@@ -237,12 +242,12 @@ function checkLater(opening: ReadGrant, later: ReadGrant, findings: Findings): v
 }
 
 async function checkDocument(
-  reader: PackageReader,
+  reader: IndexedPackage,
   path: string,
   expected: string | null,
   findings: Findings,
 ): Promise<void> {
-  if (expected === null || !reader.files().some((file) => file.path === path)) return
+  if (expected === null || reader.size(path) === null) return
   const digest = await digestOf(reader, path)
   if (digest?.sha256 !== expected) {
     findings.fail(

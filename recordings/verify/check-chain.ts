@@ -10,7 +10,7 @@ import type { AnchoredHeads } from './check-anchors.ts'
 import { SegmentContent } from './check-content.ts'
 import type { GapLedger } from './check-gaps.ts'
 import type { InputTimes } from './check-window.ts'
-import { messageOf, type PackageReader } from './package-reader.ts'
+import { type IndexedPackage, messageOf } from './package-reader.ts'
 import type { Findings } from './report.ts'
 
 const CHECK = 'chain'
@@ -26,7 +26,7 @@ export interface ChainSinks {
 
 /** Check 3 (and the streaming halves of 4, 7, 9 and 10): every segment, from the first byte to the last. */
 export async function checkChain(
-  reader: PackageReader,
+  reader: IndexedPackage,
   manifest: Manifest,
   sinks: ChainSinks,
   findings: Findings,
@@ -98,7 +98,7 @@ function checkOrder(manifest: Manifest, findings: Findings): void {
   }
 }
 
-function checkPresence(reader: PackageReader, manifest: Manifest, findings: Findings): void {
+function checkPresence(reader: IndexedPackage, manifest: Manifest, findings: Findings): void {
   const declared = new Set(manifest.segments.map((segment) => segmentPath(segment.stream, segment.number)))
   for (const { path } of reader.files()) {
     if (segmentOf(path) && !declared.has(path)) {
@@ -111,7 +111,7 @@ function checkPresence(reader: PackageReader, manifest: Manifest, findings: Find
 }
 
 async function readSegment(
-  files: PackageReader,
+  files: IndexedPackage,
   segment: ManifestSegment,
   tail: { lastC: string | null; t1Ms: number },
   sinks: ChainSinks,
@@ -119,8 +119,8 @@ async function readSegment(
 ): Promise<SegmentHeader | null> {
   const path = segmentPath(segment.stream, segment.number)
   const fail = (code: string, message: string, place = path) => findings.fail(CHECK, code, place, message)
-  const entry = files.files().find((file) => file.path === path)
-  if (!entry) {
+  const size = files.size(path)
+  if (size === null) {
     fail('segment-missing', 'the manifest names it, the package lacks it')
     return null
   }
@@ -170,11 +170,8 @@ async function readSegment(
     const { seq, offset } = reader.fault
     fail(faultCode(reader.fault, segment), reader.fault.message, `${path} chunk ${seq} at byte ${offset}`)
   }
-  if (entry.size !== segment.bytes + segment.torn_bytes) {
-    fail(
-      'segment-length',
-      `is ${entry.size} bytes long, the manifest says ${segment.bytes + segment.torn_bytes}`,
-    )
+  if (size !== segment.bytes + segment.torn_bytes) {
+    fail('segment-length', `is ${size} bytes long, the manifest says ${segment.bytes + segment.torn_bytes}`)
   }
   if (reader.fault) return reader.header
   if (tornBytes > 0) fail('segment-cut', `${tornBytes} bytes after the last whole chunk`)

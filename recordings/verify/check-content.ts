@@ -7,7 +7,7 @@ import { keyPath } from '../format/package-layout.ts'
 import type { ReadFrame } from '../format/segment-reader.ts'
 import { parseWrap, unwrapDataKey } from '../format/wrap.ts'
 import { ContentChecker } from './content.ts'
-import { type PackageReader, readText } from './package-reader.ts'
+import { type IndexedPackage, readText } from './package-reader.ts'
 import type { Findings } from './report.ts'
 
 const CHECK = 'content'
@@ -42,14 +42,14 @@ export class SegmentContent {
   }
 
   static async open(
-    reader: PackageReader,
+    reader: IndexedPackage,
     header: SegmentHeader,
     segment: ManifestSegment,
     key: JWK,
     findings: Findings,
   ): Promise<SegmentContent | null> {
     const path = keyPath(segment.stream, segment.number)
-    if (!reader.files().some((file) => file.path === path)) {
+    if (reader.size(path) === null) {
       // Input is opened by two custodians only; an ordinary package does not carry its keys.
       if (segment.stream === 'input') findings.note(`input segment ${segment.number} stays sealed`)
       else findings.fail(CHECK, 'wrap-missing', path, 'the key of a screen segment is missing')

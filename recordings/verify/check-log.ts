@@ -11,7 +11,7 @@ import { complaint, hasUnknownField } from '../format/fields.ts'
 import { earlierLine, entryLine, PACKAGE_FILES } from '../format/package-layout.ts'
 import { fault, good, type Result } from '../format/result.ts'
 import { type TrustFile, validAt } from '../format/trust.ts'
-import { type PackageReader, readLines, readText } from './package-reader.ts'
+import { type IndexedPackage, readLines, readText } from './package-reader.ts'
 import type { Findings } from './report.ts'
 
 const CHECK = 'log'
@@ -25,11 +25,13 @@ export interface LogFacts {
   checkpoint: SignedCheckpoint | null
   /** Entries of EVIDENCE_ACTIONS with result `ok`, by index. */
   entries: Map<number, AuditEntry>
+  /** The same `approval.granted` entries by the approval's hash; the first one counts. */
+  approvals: Map<string, AuditEntry>
 }
 
 /** Reads and verifies audit/checkpoint alone: its size says which keys count for the package itself. */
 export async function readCheckpoint(
-  reader: PackageReader,
+  reader: IndexedPackage,
   trust: TrustFile,
   findings: Findings,
 ): Promise<SignedCheckpoint | null> {
@@ -65,13 +67,13 @@ export function trustedCheckpoint(note: string, trust: TrustFile): Result<Signed
 
 /** Check 5: every entry stands in the log at its index, and the log only ever grew. */
 export async function checkLog(
-  reader: PackageReader,
+  reader: IndexedPackage,
   trust: TrustFile,
   checkpoint: SignedCheckpoint | null,
   findings: Findings,
 ): Promise<LogFacts> {
-  const facts: LogFacts = { checkpoint, entries: new Map() }
-  if (!checkpoint || !reader.files().some((file) => file.path === PACKAGE_FILES.entries)) return facts
+  const facts: LogFacts = { checkpoint, entries: new Map(), approvals: new Map() }
+  if (!checkpoint || reader.size(PACKAGE_FILES.entries) === null) return facts
   let last = -1
   let count = 0
   for await (const { line, value } of readLines(reader, PACKAGE_FILES.entries)) {
@@ -99,6 +101,9 @@ export async function checkLog(
       facts.entries.size < KEPT_LIMIT
     ) {
       facts.entries.set(index, read.value)
+      const { approval } = read.value.details
+      const granted = read.value.action === EVIDENCE_ACTIONS.approvalGranted && typeof approval === 'string'
+      if (granted && !facts.approvals.has(approval)) facts.approvals.set(approval, read.value)
     }
   }
   const earlier = await checkEarlier(reader, trust, checkpoint, findings)
@@ -130,13 +135,13 @@ function parseEntry(text: string, bytes: Buffer): Result<AuditEntry> {
 }
 
 async function checkEarlier(
-  reader: PackageReader,
+  reader: IndexedPackage,
   trust: TrustFile,
   checkpoint: SignedCheckpoint,
   findings: Findings,
 ): Promise<Map<number, Buffer>> {
   const roots = new Map<number, Buffer>()
-  if (!reader.files().some((file) => file.path === PACKAGE_FILES.earlier)) return roots
+  if (reader.size(PACKAGE_FILES.earlier) === null) return roots
   for await (const { line, value } of readLines(reader, PACKAGE_FILES.earlier)) {
     const place = `${PACKAGE_FILES.earlier} line ${line}`
     const parsed = line > EARLIER_LIMIT ? null : earlierLine.safeParse(value)

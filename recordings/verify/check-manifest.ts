@@ -10,7 +10,7 @@ import {
 import { PACKAGE_FILES } from '../format/package-layout.ts'
 import type { Fault } from '../format/result.ts'
 import { findKey, type TrustFile, validAt } from '../format/trust.ts'
-import { type PackageReader, readText } from './package-reader.ts'
+import { type IndexedPackage, readText } from './package-reader.ts'
 import type { Findings } from './report.ts'
 
 const CHECK = 'manifest'
@@ -23,7 +23,7 @@ export interface Sealed {
 
 /** Check 2: the gateway signed the manifest, the broker answered it, and both speak of one recording. */
 export async function checkManifest(
-  reader: PackageReader,
+  reader: IndexedPackage,
   trust: TrustFile,
   list: PackageList | null,
   findings: Findings,

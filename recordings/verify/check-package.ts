@@ -3,7 +3,7 @@ import { decodeJws, verifyJws } from '../format/jws.ts'
 import { type PackageList, packageList } from '../format/manifest.ts'
 import { custodyLine, PACKAGE_FILES, sizeLimit } from '../format/package-layout.ts'
 import { findKey, type TrustFile } from '../format/trust.ts'
-import { digestOf, type PackageReader, readLines, readText } from './package-reader.ts'
+import { digestOf, type IndexedPackage, readLines, readText } from './package-reader.ts'
 import type { Findings } from './report.ts'
 
 const CHECK = 'package'
@@ -24,7 +24,7 @@ const REQUIRED = [
 
 /** Check 1: the list is signed, and every file is what the list says. */
 export async function checkPackage(
-  reader: PackageReader,
+  reader: IndexedPackage,
   trust: TrustFile,
   logSize: number | null,
   findings: Findings,
@@ -39,7 +39,7 @@ export async function checkPackage(
   return list
 }
 
-function checkNames(reader: PackageReader, findings: Findings): void {
+function checkNames(reader: IndexedPackage, findings: Findings): void {
   const seen = new Set<string>()
   for (const { path, size } of reader.files()) {
     const limit = sizeLimit(path)
@@ -54,7 +54,7 @@ function checkNames(reader: PackageReader, findings: Findings): void {
 }
 
 async function readList(
-  reader: PackageReader,
+  reader: IndexedPackage,
   trust: TrustFile,
   logSize: number | null,
   findings: Findings,
@@ -82,7 +82,7 @@ async function readList(
   return decoded.value.payload
 }
 
-async function checkFiles(reader: PackageReader, list: PackageList, findings: Findings): Promise<void> {
+async function checkFiles(reader: IndexedPackage, list: PackageList, findings: Findings): Promise<void> {
   const present = new Map(reader.files().map((file) => [file.path, file.size]))
   const listed = new Set<string>()
   let last: string | null = null
@@ -119,8 +119,8 @@ async function checkFiles(reader: PackageReader, list: PackageList, findings: Fi
   }
 }
 
-async function checkCustody(reader: PackageReader, findings: Findings): Promise<void> {
-  if (!reader.files().some((file) => file.path === PACKAGE_FILES.custody)) return
+async function checkCustody(reader: IndexedPackage, findings: Findings): Promise<void> {
+  if (reader.size(PACKAGE_FILES.custody) === null) return
   for await (const { line, value } of readLines(reader, PACKAGE_FILES.custody)) {
     if (!custodyLine.safeParse(value).success) {
       findings.fail(CHECK, 'custody-malformed', `${PACKAGE_FILES.custody} line ${line}`, 'not a custody line')

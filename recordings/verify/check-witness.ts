@@ -5,7 +5,7 @@ import {
 } from '../../broker/contract/checkpoint.ts'
 import { PACKAGE_FILES } from '../format/package-layout.ts'
 import type { TrustFile } from '../format/trust.ts'
-import { type PackageReader, readText } from './package-reader.ts'
+import { type IndexedPackage, readText } from './package-reader.ts'
 import type { Findings } from './report.ts'
 
 const CHECK = 'witness'
@@ -14,13 +14,13 @@ const WITHOUT =
 
 /** Check 6: somebody else saw this log. */
 export async function checkWitness(
-  reader: PackageReader,
+  reader: IndexedPackage,
   trust: TrustFile,
   checkpoint: SignedCheckpoint | null,
   findings: Findings,
 ): Promise<void> {
   const path = PACKAGE_FILES.cosignatures
-  if (!reader.files().some((file) => file.path === path) || trust.witnesses.length === 0 || !checkpoint) {
+  if (reader.size(path) === null || trust.witnesses.length === 0 || !checkpoint) {
     findings.absent(CHECK, 'witness-absent', `no witness cosigned this log; ${WITHOUT}`)
     return
   }

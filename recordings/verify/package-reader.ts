@@ -9,11 +9,23 @@ export interface PackageReader {
   open(path: string): AsyncIterable<Uint8Array>
 }
 
+/** A package whose directory has been read once: looking a file up costs the same however many there are. */
+export interface IndexedPackage extends PackageReader {
+  /** Null when there is no such file. */
+  size(path: string): number | null
+}
+
+export function indexPackage(reader: PackageReader): IndexedPackage {
+  const files = reader.files()
+  const sizes = new Map(files.map((file) => [file.path, file.size]))
+  return { files: () => files, open: (path) => reader.open(path), size: (path) => sizes.get(path) ?? null }
+}
+
 /** A whole small file as text. Codes: package-file-missing, package-size, package-unreadable. */
-export async function readText(reader: PackageReader, path: string): Promise<Result<string>> {
-  const entry = reader.files().find((file) => file.path === path)
-  if (!entry) return fault('package-file-missing', 'the file is missing')
-  if (entry.size > (sizeLimit(path) ?? 0)) return fault('package-size', 'the file is larger than allowed')
+export async function readText(reader: IndexedPackage, path: string): Promise<Result<string>> {
+  const size = reader.size(path)
+  if (size === null) return fault('package-file-missing', 'the file is missing')
+  if (size > (sizeLimit(path) ?? 0)) return fault('package-size', 'the file is larger than allowed')
   const pieces: Uint8Array[] = []
   try {
     for await (const piece of reader.open(path)) pieces.push(piece)

@@ -47,6 +47,7 @@ export interface VerifyReport {
 
 /** Faults kept of each check: a wholly corrupt file must not become a report of gigabytes. */
 const FAULTS_KEPT = 20
+const NOTES_KEPT = 200
 
 /** Collects what the checks find. A check that nobody reports on has passed. */
 export class Findings {
@@ -71,7 +72,8 @@ export class Findings {
   }
 
   note(text: string): void {
-    this.notes.push(text)
+    if (this.notes.length < NOTES_KEPT) this.notes.push(text)
+    else if (this.notes.length === NOTES_KEPT) this.notes.push('… and more')
   }
 
   failed(check: CheckName): boolean {

@@ -11,7 +11,7 @@ import { checkPackage } from './check-package.ts'
 import { checkSessionEntries } from './check-session-entries.ts'
 import { InputTimes } from './check-window.ts'
 import { checkWitness } from './check-witness.ts'
-import type { PackageReader } from './package-reader.ts'
+import { indexPackage, type PackageReader } from './package-reader.ts'
 import { Findings, type Verdict, type VerifyReport } from './report.ts'
 
 export interface VerifyOptions {
@@ -24,11 +24,12 @@ export interface VerifyOptions {
  * throws over what a package holds: a hostile package gets an INVALID report.
  */
 export async function verifyPackage(
-  reader: PackageReader,
+  source: PackageReader,
   trust: TrustFile,
   options: VerifyOptions = {},
 ): Promise<VerifyReport> {
   const findings = new Findings()
+  const reader = indexPackage(source)
   const checkpoint = await readCheckpoint(reader, trust, findings)
   const list = await checkPackage(reader, trust, checkpoint?.size ?? null, findings)
   const sealed = await checkManifest(reader, trust, list, findings)
