@@ -35,8 +35,13 @@ export interface TicketSigner {
 /** Carries request ids, one a message: their facts changed, whatever runs on them is decided again. */
 export const ACCESS_CHANGED = 'access_changed'
 
+/**
+ * Tells every broker when the transaction commits: to decide anew what runs on these requests, and to let open pages
+ * fetch again (the channel and topics of broker/sessions/hints.ts).
+ */
 export async function announce(query: Query, requestIds: readonly string[]): Promise<void> {
   for (const id of new Set(requestIds)) await query`SELECT pg_notify(${ACCESS_CHANGED}, ${id})`
+  if (requestIds.length > 0) await query`SELECT pg_notify('hints', 'requests,extensions')`
 }
 
 export function actorOf(principal: Principal, organisation: string | null): AuditActor {

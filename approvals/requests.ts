@@ -39,6 +39,7 @@ export function submitRequest(
     const version = await newVersion(deps, tx, principal, body, { id, version: 1 })
     const row = await insertRequest(deps, tx, version, null)
     await recordChange(deps, tx, principal, source, 'access-request.submitted', null, row)
+    await announce(tx, [row.id])
     return row.id
   })
 }

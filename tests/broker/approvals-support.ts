@@ -1,11 +1,11 @@
 import { generateRegistrationOptions, verifyRegistrationResponse } from '@simplewebauthn/server'
-import { CompactSign, exportJWK, generateKeyPair, type JWK } from 'jose'
+import { CompactSign, compactVerify, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose'
 import { type Approvals, startApprovals } from '../../approvals/approvals.ts'
 import type { ApprovalsDeps } from '../../approvals/deps.ts'
 import { registerTicketKey } from '../../approvals/routes.ts'
-import { ticketSigner } from '../../approvals/tickets/snapshot-signer.ts'
 import { TICKET_FILE_TYPE, ticketKeyId } from '../../approvals/tickets/ticket-file.ts'
 import type { Api, Body } from '../../broker/contract/api/index.ts'
+import { JWS_TYPES } from '../../broker/domain/grant.ts'
 import { newId } from '../../broker/domain/ids.ts'
 import type { RuntimeFacts } from '../../broker/domain/ports.ts'
 import type { Principal } from '../../broker/domain/principal.ts'
@@ -80,7 +80,14 @@ export async function makePlant(cluster: TestCluster, criticality = 'C2'): Promi
     clock: log.clock,
     deployment: DEPLOYMENT,
     webauthn: { rpId: RP_ID, origins: [ORIGIN] },
-    ticketSigner: ticketSigner(logKey),
+    ticketSigner: {
+      sign: (payload) => logKey.signJws(payload, JWS_TYPES.ticketSnapshot),
+      async verify(jws) {
+        const key = await importJWK({ kty: 'OKP', crv: 'Ed25519', x: logKey.x }, 'Ed25519')
+        const read = await compactVerify(jws, key).catch(() => null)
+        return read && JSON.parse(new TextDecoder().decode(read.payload))
+      },
+    },
     runtime: async () => ({ gatewayOnline: true, clock: 'ok', storageBelowReserve: false }),
   }
   const vouch = async (...rows: { kind: string; id: string }[]) => {
