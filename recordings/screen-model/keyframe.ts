@@ -132,6 +132,8 @@ class Painter {
     }
     this.#paintBuffer(normal)
     if (active === alt) {
+      // Nobody sees where the cursor of the screen underneath is, but a change of height keeps that row.
+      this.#goTo(Math.min(normal.y, this.#rows - 1), Math.min(normal.x, this.#cols - 1))
       // Margins belong to one buffer in xterm.js and to the terminal elsewhere: full ones are needed to paint.
       this.text += '\x1b[?1047h\x1b[r'
       this.#paintBuffer(alt)
@@ -372,7 +374,7 @@ function hasSavedCursor(buffer: BufferState): boolean {
   const { fg, bg } = buffer.savedCurAttrData
   return (
     buffer.savedX !== 0 ||
-    buffer.savedY !== buffer.ybase ||
+    buffer.savedY > buffer.ybase ||
     fg !== 0 ||
     bg !== 0 ||
     buffer.savedCharset !== undefined

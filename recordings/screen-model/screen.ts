@@ -59,7 +59,7 @@ export class Screen {
       for (const column of Object.keys(tabs))
         if (Number(column) >= _bufferService.cols) delete tabs[Number(column)]
     }
-    this.#dropHalves()
+    this.#trim()
     _inputHandler._parser.precedingJoinState = 0
   }
 
@@ -123,14 +123,21 @@ export class Screen {
     return introducer ? Buffer.concat([keyframe, introducer]) : keyframe
   }
 
-  /** A wide character that a narrower terminal cut in half. */
-  #dropHalves(): void {
+  /**
+   * Without scrollback xterm.js keeps the cells beyond a narrower edge and shows them again when it grows. Nothing
+   * on the screen says so, and players don't do it. A wide character that the edge cut in half goes too.
+   */
+  #trim(): void {
     const { cols, rows, buffers } = this.#state._bufferService
     for (const buffer of [buffers.normal, buffers.alt]) {
+      // xterm.js forgets this one while the buffer is empty, which would give the other screen a scrollback.
+      if (buffer.lines.maxLength > rows) buffer.lines.maxLength = rows
+      buffer.savedY = Math.min(buffer.savedY, buffer.ybase + rows - 1)
       for (let row = 0; row < rows; row++) {
         const line = buffer.lines.get(buffer.ybase + row)
         if (!line || line.length < cols) continue
         const cell = { content: 0, fg: 0, bg: 0, combinedData: '', extended: { _ext: 0 } }
+        line.resize(cols, cell)
         line.loadCell(cols - 1, cell)
         if (cell.content >> 22 === 2) line.setCellFromCodepoint(cols - 1, 0, 1, { ...cell, fg: 0, bg: 0 })
       }

@@ -47,7 +47,7 @@ interface BufferService {
 }
 
 export interface BufferState {
-  readonly lines: { readonly length: number; get(index: number): LineState | undefined }
+  readonly lines: { readonly length: number; maxLength: number; get(index: number): LineState | undefined }
   readonly ybase: number
   readonly x: number
   readonly y: number
@@ -55,7 +55,7 @@ export interface BufferState {
   readonly scrollBottom: number
   readonly tabs: Record<number, boolean | undefined>
   readonly savedX: number
-  readonly savedY: number
+  savedY: number
   readonly savedCurAttrData: { readonly fg: number; readonly bg: number }
   readonly savedCharset: Charset | undefined
 }
@@ -63,6 +63,7 @@ export interface BufferState {
 export interface LineState {
   readonly length: number
   isWrapped: boolean
+  resize(cols: number, fill: CellState): void
   loadCell<T extends CellState>(index: number, cell: T): T
   setCellFromCodepoint(index: number, codePoint: number, width: number, attributes: AttributeState): void
 }
