@@ -152,7 +152,10 @@ function checkSnapshot(
 ): void {
   const { extension } = snapshot
   const rightHash = extension
-    ? later && extension.of === opening.snapshotHash && extension.session === grant.session
+    ? later &&
+      extension.of === opening.snapshotHash &&
+      extension.session === grant.session &&
+      hashOf({ ...snapshot, extension: null }) === extension.of
     : hashOf(snapshot) === grant.snapshotHash
   const same =
     snapshot.deployment === grant.deployment &&

@@ -13,8 +13,6 @@ import { digestOf, type IndexedPackage, readText } from './package-reader.ts'
 import type { Findings } from './report.ts'
 
 const CHECK = 'authority'
-/** Chunk times are whole milliseconds on another clock than `exp`. */
-const ROUNDING_MS = 1000
 /** As many as a manifest may name. */
 const GRANTS_LIMIT = 256
 
@@ -107,11 +105,6 @@ function windowOf(grants: ReadGrant[], limits: (BaseLimits | null)[]): InputWind
   if (known.length === 0 || known.length < grants.length) return null
   return {
     opensAtMs: Math.max(...known.map((one) => one.opensAtMs)),
-    limitMs: Math.max(
-      ...grants.map(({ grant: { exp, ending } }) => {
-        return exp * 1000 + ROUNDING_MS + (ending.inputDuringGrace ? ending.holdSeconds * 1000 : 0)
-      }),
-    ),
     viewOnly: grants.every(({ grant }) => grant.viewOnly),
   }
 }

@@ -1,3 +1,4 @@
+import type { Grant } from '../../broker/domain/grant.ts'
 import type { FrameHeader } from '../format/frame.ts'
 import type { SegmentHeader } from '../format/header.ts'
 import type { Findings } from './report.ts'
@@ -6,19 +7,39 @@ const CHECK = 'input-window'
 /** Gateway and broker may be this far apart before new sessions are denied. */
 const CLOCK_TOLERANCE_MS = 30_000
 
-/** What the grants and approvals allow, from check 8. Milliseconds since the epoch. */
+/** Chunk times are whole milliseconds on another clock than `exp`. */
+const ROUNDING_MS = 1000
+
+/** What the approvals allow, from check 8. */
 export interface InputWindow {
+  /** Milliseconds since the epoch. */
   opensAtMs: number
-  /** The last moment of input: the latest grant's end, a signed grace included, and one second for rounding. */
-  limitMs: number
   viewOnly: boolean
 }
+
+type GrantTimes = Pick<Grant, 'iat' | 'exp' | 'ending'>
 
 /** The input stream's times; its content stays sealed. */
 export class InputTimes {
   #start: SegmentHeader['clock'] | null = null
   #firstMs: number | null = null
   #lastMs: number | null = null
+  /** The first moment of input that no grant covers. */
+  #uncoveredMs: number | null = null
+  readonly #covered: { fromMs: number; toMs: number }[]
+
+  /** `grants`: the opening grant, then later ones by serial. */
+  constructor(grants: readonly GrantTimes[]) {
+    this.#covered = grants.map((grant, at) => {
+      const next = grants[at + 1]
+      const grace = grant.ending.inputDuringGrace ? grant.ending.holdSeconds * 1000 : 0
+      const limit = grant.exp * 1000 + ROUNDING_MS + grace
+      // A later grant takes over when it is issued, whether it gives more time or less.
+      const taken = next ? next.iat * 1000 + CLOCK_TOLERANCE_MS : Number.POSITIVE_INFINITY
+      const from = at === 0 ? Number.NEGATIVE_INFINITY : grant.iat * 1000 - CLOCK_TOLERANCE_MS
+      return { fromMs: from, toMs: Math.min(limit, taken) }
+    })
+  }
 
   /** Called for every segment; screen segment 0 comes first and gives the session's own start. */
   segment(header: SegmentHeader): void {
@@ -28,9 +49,14 @@ export class InputTimes {
   /** Chunk 0 of an input segment holds its header line only; every other chunk with content was sent by someone. */
   frame(header: SegmentHeader, frame: FrameHeader): void {
     if (frame.seq === 0 || frame.plainLength === 0) return
-    this.#firstMs ??= this.#wall(header, frame.t0Ms)
-    this.#firstMs = Math.min(this.#firstMs, this.#wall(header, frame.t0Ms))
-    this.#lastMs = Math.max(this.#lastMs ?? 0, this.#wall(header, frame.t1Ms))
+    const from = this.#wall(header, frame.t0Ms)
+    const to = this.#wall(header, frame.t1Ms)
+    this.#firstMs = Math.min(this.#firstMs ?? from, from)
+    this.#lastMs = Math.max(this.#lastMs ?? to, to)
+    for (const ms of [from, to]) {
+      const covered = this.#covered.some(({ fromMs, toMs }) => fromMs <= ms && ms <= toMs)
+      if (!covered) this.#uncoveredMs ??= ms
+    }
   }
 
   /** The later of two reckonings: a wall clock set back during the session gains nothing. */
@@ -60,9 +86,9 @@ export class InputTimes {
         const opens = new Date(window.opensAtMs).toISOString()
         findings.fail(CHECK, 'input-before-window', place, `input began before the window opened at ${opens}`)
       }
-      if (this.#lastMs > window.limitMs) {
-        const limit = new Date(window.limitMs).toISOString()
-        findings.fail(CHECK, 'input-after-window', place, `input went on after ${limit}`)
+      if (this.#uncoveredMs !== null) {
+        const at = `input stream at ${new Date(this.#uncoveredMs).toISOString()}`
+        findings.fail(CHECK, 'input-after-window', at, 'there is input after the time that was granted')
       }
     }
     findings.passed(CHECK, `the last input was at ${new Date(this.#lastMs).toISOString()}, inside the window`)

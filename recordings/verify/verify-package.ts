@@ -48,7 +48,7 @@ export async function verifyPackage(
   checkSessionEntries(log, sealed, opening?.hash ?? null, findings)
   const anchors = await readAnchors(reader, manifest, log, findings)
   const gaps = new GapLedger(manifest, findings)
-  const input = new InputTimes()
+  const input = new InputTimes(grants.map((one) => one.grant))
   const header = await checkChain(reader, manifest, { anchors, gaps, input, contentKey: key }, findings)
   const tail = anchors.finish(findings)
   findings.passed('anchors', `${anchors.found} chunks stand in the log as they stand here`)

@@ -811,6 +811,31 @@ export const CASES: Case[] = [
     },
   ),
   invalid(
+    'input-between-grants',
+    { 'input-window': 'input-after-window' },
+    {
+      // The first grant was over, and the extension came only after the input.
+      extended: true,
+      grant: (grant) => {
+        grant.exp = OPENS / 1000 + 60 + 400
+      },
+      laterGrant: (grant) => {
+        grant.iat = OPENS / 1000 + 60 + 650
+      },
+    },
+  ),
+  invalid(
+    'input-after-shortened-grant',
+    { 'input-window': 'input-after-window' },
+    {
+      // A later grant gave less time; the first one's end counts no more.
+      extended: true,
+      laterGrant: (grant) => {
+        grant.exp = OPENS / 1000 + 60 + 400
+      },
+    },
+  ),
+  invalid(
     'input-before-window',
     { 'input-window': 'input-before-window' },
     {
