@@ -6,6 +6,7 @@ import path from 'node:path'
 import { parseArgs } from 'node:util'
 import { pino } from 'pino'
 import { startApprovals } from './approvals/approvals.ts'
+import { ticketSigner } from './approvals/tickets/snapshot-signer.ts'
 import { backup } from './broker/backup/backup.ts'
 import { restore } from './broker/backup/restore.ts'
 import { type BrokerConfig, type Rooms, type RunningBroker, startBroker } from './broker/broker.ts'
@@ -44,7 +45,8 @@ export function rooms(places: {
   ticketFolder: string | null
 }): Rooms {
   return {
-    approvals: (parts) => startApprovals({ ...parts, ticketFolder: places.ticketFolder }),
+    approvals: ({ key, ...parts }) =>
+      startApprovals({ ...parts, ticketSigner: ticketSigner(key), ticketFolder: places.ticketFolder }),
     recordings: ({ db, audit, keys, clock, desk, trust, sessionOfRecording, gatewaySignKey }) =>
       openArchive(
         {

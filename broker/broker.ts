@@ -12,7 +12,6 @@ import { DEFAULT_POLICY } from './domain/access-facts.ts'
 import { hashOf } from './domain/canonical.ts'
 import { type Clock, systemClock } from './domain/clock.ts'
 import { Failure } from './domain/failure.ts'
-import { JWS_TYPES } from './domain/grant.ts'
 import { newId } from './domain/ids.ts'
 import type { AccessPort, EvidenceSink, RuntimeFacts } from './domain/ports.ts'
 import type { Secret } from './domain/secret.ts'
@@ -41,7 +40,6 @@ import { Renewals } from './sessions/renewals.ts'
 import { onRevoked } from './sessions/revocations.ts'
 import { sessionsRoutes } from './sessions/routes.ts'
 import { Sessions } from './sessions/sessions.ts'
-import { readOwnJws } from './sessions/tokens.ts'
 import { type Database, unavailable } from './store/sql.ts'
 import { openStore, type Store } from './store/store.ts'
 
@@ -81,10 +79,8 @@ export interface ApprovalsParts {
   clock: Clock
   deployment: string
   webauthn: { rpId: string; origins: readonly string[] }
-  ticketSigner: {
-    sign(payload: Record<string, unknown>): Promise<string>
-    verify(jws: string): Promise<Record<string, unknown> | null>
-  }
+  /** Signs what has been read of tickets. */
+  key: DeploymentKeys['broker']
   runtime(
     gatewayId: string | null,
   ): Promise<Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve'>>
@@ -288,17 +284,7 @@ async function start(
     clock,
     deployment: keys.deployment,
     webauthn: { rpId: origin.rpId, origins: [origin.origin] },
-    ticketSigner: {
-      sign: (payload) => keys.broker.signJws(payload, JWS_TYPES.ticketSnapshot),
-      verify: (jws) =>
-        readOwnJws(
-          keys.statement.keys
-            .filter((key) => key.use === 'broker')
-            .map(({ kid, jwk }) => ({ kid, x: jwk.x })),
-          jws,
-          JWS_TYPES.ticketSnapshot,
-        ),
-    },
+    key: keys.broker,
     runtime: async (gatewayId) => ({
       gatewayOnline: gatewayId !== null && link.online(gatewayId),
       clock: clocks.view(gatewayId ?? undefined).state,

@@ -60,7 +60,7 @@ export function evidenceDesk(db: Database, audit: AuditLog) {
       return rows.map((row) => ({
         ...row,
         c: row.c.toString('hex'),
-        path: row.path.map((node) => Buffer.from(node, 'hex').toString('base64url')),
+        path: row.path,
       }))
     },
 

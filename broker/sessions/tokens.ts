@@ -66,26 +66,3 @@ export async function readTicket(
     return null
   }
 }
-
-/** The payload of a JWS of this kind by one of these keys; null for anything else. */
-export async function readOwnJws(
-  keys: readonly { x: string; kid: string }[],
-  jws: string,
-  typ: string,
-): Promise<Record<string, unknown> | null> {
-  try {
-    const { payload } = await compactVerify(
-      jws,
-      async ({ kid, typ: seen }) => {
-        const key = keys.find((one) => one.kid === kid)
-        if (!key || seen !== typ) throw new Error('not ours')
-        return await importJWK({ kty: 'OKP', crv: 'Ed25519', x: key.x }, 'Ed25519')
-      },
-      { algorithms: ['Ed25519'] },
-    )
-    const value: unknown = JSON.parse(new TextDecoder().decode(payload))
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : null
-  } catch {
-    return null
-  }
-}

@@ -1,0 +1,356 @@
+import { generateKeyPairSync } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { CompactSign, calculateJwkThumbprint, type JWK } from 'jose'
+import { pino } from 'pino'
+import { WebSocket } from 'ws'
+import { TICKET_FILE_TYPE } from '../../approvals/tickets/ticket-file.ts'
+import { type BrokerConfig, type RunningBroker, startBroker } from '../../broker/broker.ts'
+import type { Answer } from '../../broker/contract/api/index.ts'
+import {
+  TERMINAL_PROTOCOL,
+  type TerminalDown,
+  TICKET_PROTOCOL_PREFIX,
+} from '../../broker/contract/terminal.ts'
+import { enrol } from '../../gateway/enrol.ts'
+import { type RunningGateway, startGateway } from '../../gateway/gateway.ts'
+import { rooms } from '../../main.ts'
+import { ApiClient } from '../lab/api-client.ts'
+
+export const NAME = 'plant.test'
+
+/** A whole installation in this process: broker with its own PostgreSQL, one gateway, three people with passkeys. */
+export interface Plant {
+  broker: RunningBroker
+  gateway: RunningGateway
+  dataDir: string
+  admin: ApiClient
+  vendor: ApiClient
+  approver: ApiClient
+  vendorId: string
+  vendorPersonId: string
+  siteId: string
+  gatewayZoneId: string
+  /** A client of somebody who has no account yet. */
+  client(): ApiClient
+  asset(of: {
+    name: string
+    port: number
+    account: string
+    password: string
+    criticality?: 'C1' | 'C2' | 'C3' | 'C4'
+  }): Promise<{
+    assetId: string
+    endpointId: string
+  }>
+  /** Approved and open: `minutes` from now to the window's end. */
+  approved(of: { endpointId: string; account: string; ci: string; minutes?: number }): Promise<string>
+  tickets(tickets: Record<string, unknown>[]): Promise<void>
+  open(requestId: string, who?: ApiClient): Promise<Answer<'POST /api/requests/:id/session'>>
+  socket(
+    opening: { socket: string; ticket: string },
+    who: ApiClient,
+    change?: { origin?: string },
+  ): Promise<Terminal>
+  close(): Promise<void>
+}
+
+export async function startPlant(
+  change: Partial<BrokerConfig> = {},
+  options: { gateway?: false; anchorEveryMs?: number } = {},
+): Promise<Plant> {
+  const dataDir = await mkdtemp(path.join(tmpdir(), 'sallyport-plant-'))
+  const broker = await startBroker(
+    {
+      dataDir: path.join(dataDir, 'broker'),
+      publicUrl: `https://${NAME}`,
+      deploymentName: 'Test plant',
+      version: '0.0.0',
+      web: { host: '127.0.0.1', port: 0 },
+      link: { host: '127.0.0.1', port: 0 },
+      webDir: null,
+      providers: [],
+      limits: { signIn: { burst: 1000, perSecond: 1000 }, address: { burst: 10_000, perSecond: 10_000 } },
+      logger: pino({ level: process.env.PLANT_LOG ?? 'silent' }, pino.destination(2)),
+      postgresSettings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' },
+      ...change,
+    },
+    rooms({ recordings: path.join(dataDir, 'recordings'), reserveBytes: 0, ticketFolder: null }),
+  )
+  const client = () =>
+    new ApiClient(broker.origin.origin, {
+      ca: broker.siteCa ?? '',
+      connectTo: { host: '127.0.0.1', port: broker.web.port },
+    })
+  let gateway: RunningGateway | null = null
+  const close = async () => {
+    await gateway?.stop()
+    await broker.stop()
+    await rm(dataDir, { recursive: true, force: true })
+  }
+  try {
+    const admin = client()
+    const first = await broker.identity.ensureFirstAdministrator()
+    if (!first) throw new Error('there is an administrator already')
+    const me = await admin.setUp(first.setUpLink)
+    const token = await broker.firstGateway({
+      site: 'Hamburg',
+      timeZone: 'Europe/Berlin',
+      zone: 'DMZ',
+      gateway: 'gateway-1',
+    })
+    if (!token) throw new Error('there is a gateway already')
+    const folder = path.join(dataDir, 'gateway')
+    const linkUrl = `https://127.0.0.1:${broker.link.port}`
+    if (options.gateway !== false) {
+      await enrol({ token: token.token, broker: linkUrl, dataDir: folder, name: 'gateway-1' })
+      gateway = await startGateway({
+        dataDir: folder,
+        workers: 1,
+        reserveBytes: 0,
+        healthEveryMs: 500,
+        anchorEveryMs: options.anchorEveryMs ?? 1_000,
+      })
+    }
+    const [site] = await admin.call('GET /api/sites', {})
+    const [zone] = await admin.call('GET /api/zones', {})
+    if (!site || !zone) throw new Error('no site')
+    const assetZone = await admin.call('POST /api/zones', {
+      body: { siteId: site.id, name: 'Cell 4', ranges: ['127.0.0.0/8'] },
+    })
+    await admin.call('POST /api/conduits', {
+      body: {
+        siteId: site.id,
+        name: 'DMZ to cell 4',
+        fromZoneId: zone.id,
+        toZoneId: assetZone.id,
+        protocols: ['ssh'],
+      },
+    })
+    const company = await admin.call('POST /api/vendors', {
+      body: {
+        name: 'Robotics AG',
+        contractEndsAt: new Date(Date.now() + 365 * 86_400_000).toISOString(),
+        sponsorId: me.person.id,
+        tier: '1',
+      },
+    })
+    const add = async (
+      name: string,
+      vendorId: string | null,
+      roles: ('vendor' | 'approver' | 'operator' | 'auditor')[],
+    ) => {
+      const made = await admin.call('POST /api/people', {
+        body: {
+          name,
+          email: null,
+          vendorId,
+          accountEndsAt: null,
+          trainingValidUntil: new Date(Date.now() + 30 * 86_400_000).toISOString(),
+          roles: roles.map((role) => ({ role, siteId: site.id })),
+        },
+      })
+      const person = client()
+      await person.setUp(made.setUpLink)
+      return { person, id: made.person.id }
+    }
+    const vendor = await add('Vera Vendor', company.id, ['vendor'])
+    const approver = await add('Paul Plant', null, ['approver', 'operator', 'auditor'])
+    const people = await admin.call('GET /api/people', { query: {} })
+    const paul = people.items.find((person) => person.id === approver.id)
+    await admin.call('POST /api/people/:id/passkeys/:passkeyId/confirm', {
+      params: { id: approver.id, passkeyId: paul?.passkeys[0]?.id ?? '' },
+      body: {},
+    })
+    const pair = generateKeyPairSync('ed25519')
+    const jwk = pair.publicKey.export({ format: 'jwk' }) as JWK
+    const kid = await calculateJwkThumbprint(jwk)
+    await admin.call('POST /api/ticket-keys', {
+      body: { siteId: site.id, name: 'Export', jwk: jwk as { kty: string } },
+    })
+    let issued = Math.floor(Date.now() / 1000) - 3_600
+
+    return {
+      broker,
+      gateway: gateway as RunningGateway,
+      dataDir,
+      admin,
+      vendor: vendor.person,
+      approver: approver.person,
+      vendorId: company.id,
+      vendorPersonId: vendor.id,
+      siteId: site.id,
+      gatewayZoneId: zone.id,
+      client,
+      async asset({ name, port, account, password, criticality = 'C4' }) {
+        const asset = await admin.call('POST /api/assets', {
+          body: {
+            siteId: site.id,
+            zoneId: assetZone.id,
+            name,
+            description: 'Robot controller',
+            type: 'robot',
+            criticality,
+            owner: 'Otto Owner',
+            address: '127.0.0.1',
+            consequence: { safety: 1, availability: 1, integrity: 1, confidentiality: 1, regulatory: 1 },
+            hazard: 'The arm may move.',
+            compensatingControls: '',
+            lastVerifiedAt: null,
+          },
+        })
+        const gateways = await admin.call('GET /api/gateways', {})
+        await admin.call('PATCH /api/assets/:id', {
+          params: { id: asset.id },
+          body: { gatewayId: gateways[0]?.id ?? '', reason: 'near' },
+        })
+        const { endpoints } = await admin.call('POST /api/assets/:id/endpoints', {
+          params: { id: asset.id },
+          body: { protocol: 'ssh', port },
+        })
+        const endpointId = endpoints[0]?.id ?? ''
+        const seen = await admin.call('POST /api/endpoints/:id/identity/probe', {
+          params: { id: endpointId },
+          body: {},
+        })
+        await admin.call('POST /api/endpoints/:id/identity/accept', {
+          params: { id: endpointId },
+          body: { ...seen, reason: 'compared at the console' },
+        })
+        await admin.call('PUT /api/endpoints/:id/accounts/:account/credential', {
+          params: { id: endpointId, account },
+          body: { kind: 'password', password },
+        })
+        return { assetId: asset.id, endpointId }
+      },
+      async tickets(tickets) {
+        issued += 60
+        const jws = await new CompactSign(new TextEncoder().encode(JSON.stringify({ v: 1, tickets })))
+          .setProtectedHeader({
+            alg: 'Ed25519',
+            typ: TICKET_FILE_TYPE,
+            cty: 'application/json',
+            kid,
+            iat: issued,
+          })
+          .sign(pair.privateKey)
+        await approver.person.call('POST /api/ticket-files', { body: { siteId: site.id, jws } })
+      },
+      async approved({ endpointId, account, ci, minutes = 60 }) {
+        const key = `CHG${Math.floor(Math.random() * 1e9)}`
+        await this.tickets([
+          {
+            key,
+            title: 'Maintenance',
+            state: 'approved',
+            plannedStart: new Date(Date.now() - 3_600_000).toISOString(),
+            plannedEnd: new Date(Date.now() + 8 * 3_600_000).toISOString(),
+            items: [ci],
+            link: null,
+          },
+        ])
+        const request = await vendor.person.call('POST /api/requests', {
+          body: {
+            endpointId,
+            account,
+            features: [],
+            purpose: 'Update the firmware',
+            ticket: { system: 'file', key },
+            window: {
+              opensAt: new Date(Date.now() - 60_000).toISOString(),
+              closesAt: new Date(Date.now() + minutes * 60_000).toISOString(),
+            },
+          },
+        })
+        await approver.person.decide(request.id, 'granted')
+        return request.id
+      },
+      async open(requestId, who = vendor.person) {
+        const notice = await who.call('GET /api/requests/:id/notice', { params: { id: requestId } })
+        return await who.call('POST /api/requests/:id/session', {
+          params: { id: requestId },
+          body: { noticeVersion: notice.version },
+        })
+      },
+      socket: (opening, who, socketChange = {}) =>
+        Terminal.connect(broker, opening, who, socketChange.origin ?? broker.origin.origin),
+      close,
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** The browser's end of a session socket: acknowledges, keeps what came. */
+export class Terminal {
+  readonly ws: WebSocket
+  readonly messages: TerminalDown[] = []
+  output = ''
+  closed: { code: number; reason: string } | null = null
+
+  private constructor(ws: WebSocket) {
+    this.ws = ws
+    ws.on('message', (data, binary) => {
+      const bytes = data as Buffer
+      if (binary) {
+        this.output += bytes.toString('utf8')
+        ws.send(JSON.stringify({ type: 'ack', bytes: bytes.length }))
+      } else this.messages.push(JSON.parse(bytes.toString('utf8')) as TerminalDown)
+    })
+    ws.on('close', (code, reason) => {
+      this.closed = { code, reason: String(reason) }
+    })
+    ws.on('error', () => undefined)
+  }
+
+  static connect(
+    broker: RunningBroker,
+    opening: { socket: string; ticket: string },
+    who: ApiClient,
+    origin: string,
+  ): Promise<Terminal> {
+    return new Promise((resolve, reject) => {
+      const ws = new WebSocket(
+        `wss://${NAME}:${broker.web.port}${opening.socket}`,
+        [TERMINAL_PROTOCOL, `${TICKET_PROTOCOL_PREFIX}${opening.ticket}`],
+        {
+          ca: broker.siteCa ?? '',
+          servername: NAME,
+          lookup: (_name: string, _options: object, done: (...args: unknown[]) => void) =>
+            done(null, [{ address: '127.0.0.1', family: 4 }]),
+          perMessageDeflate: false,
+          origin,
+          headers: { cookie: who.cookieHeader() },
+        } as never,
+      )
+      const terminal = new Terminal(ws)
+      ws.on('open', () => resolve(terminal))
+      ws.on('unexpected-response', (_request, response) => {
+        let body = ''
+        response.on('data', (chunk) => {
+          body += chunk
+        })
+        response.on('end', () =>
+          reject(
+            Object.assign(new Error(`HTTP ${response.statusCode} ${body}`), { status: response.statusCode }),
+          ),
+        )
+      })
+      ws.on('error', reject)
+    })
+  }
+
+  start(): void {
+    this.ws.send(JSON.stringify({ type: 'start', cols: 80, rows: 24 }))
+  }
+
+  type(text: string): void {
+    this.ws.send(Buffer.from(text), { binary: true })
+  }
+
+  last<T extends TerminalDown['type']>(type: T): (TerminalDown & { type: T }) | undefined {
+    return this.messages.findLast((message): message is TerminalDown & { type: T } => message.type === type)
+  }
+}

@@ -1,0 +1,171 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { until } from './audit-support.ts'
+import { type Plant, startPlant } from './plant.ts'
+
+const missing = opensshMissing()
+
+/** Broker, PostgreSQL, gateway and OpenSSH, all real; the browser is a WebSocket client. */
+describe.skipIf(missing !== null)(
+  `sessions from request to receipt${missing ? ` (skipped: ${missing})` : ''}`,
+  () => {
+    let plant: Plant
+    let sshd: LabSshd
+    let endpointId: string
+
+    beforeAll(async () => {
+      sshd = await startOpenssh()
+      plant = await startPlant()
+      await until('the gateway is linked', () => plant.gateway.links().length === 1)
+      const asset = await plant.asset({
+        name: 'Robot cell 4',
+        port: sshd.port,
+        account: sshd.user,
+        password: sshd.password,
+      })
+      endpointId = asset.endpointId
+    })
+    afterAll(async () => {
+      await plant?.close()
+      await sshd?.stop()
+    })
+
+    const request = () => plant.approved({ endpointId, account: sshd.user, ci: 'Robot cell 4' })
+    const view = (id: string) => plant.approver.call('GET /api/sessions/:id', { params: { id } })
+    const openTerminal = async () => {
+      const opening = await plant.open(await request())
+      const terminal = await plant.socket(opening, plant.vendor)
+      terminal.start()
+      await until('a prompt', () => terminal.output.includes('$ '))
+      return { opening, terminal, id: opening.sessionId }
+    }
+
+    it('the vendor types and sees it; everything is on record', async () => {
+      const { opening, terminal, id } = await openTerminal()
+      terminal.type('echo session-$((40+2))\n')
+      await until('the echo', () => terminal.output.includes('session-42'))
+      const live = await view(id)
+      expect(live).toMatchObject({
+        state: 'live',
+        recording: 'running',
+        account: sshd.user,
+        inputFrozen: false,
+      })
+
+      // The ticket opened one socket and opens no second (threat 18); nobody else is let in beside them.
+      await expect(plant.socket(opening, plant.vendor)).rejects.toMatchObject({ status: 403 })
+      await expect(plant.socket(opening, plant.approver)).rejects.toMatchObject({ status: 403 })
+      const again = await plant.vendor.call('POST /api/sessions/:id/attach', { params: { id }, body: {} })
+      await expect(plant.socket(again, plant.vendor, { origin: 'https://evil.test' })).rejects.toMatchObject({
+        status: 403,
+      })
+      const second = await request()
+      expect(
+        (
+          await plant.vendor.ask('POST /api/requests/:id/session', {
+            params: { id: second },
+            body: { noticeVersion: 1 },
+          })
+        ).status,
+      ).toBe(403)
+
+      terminal.ws.send(JSON.stringify({ type: 'leave' }))
+      await until('it is closed', async () => (await view(id)).state === 'closed')
+      await until('its recording has arrived', async () => (await view(id)).recording === 'complete', 20_000)
+      const closed = await plant.vendor.call('POST /api/sessions/:id/closing-note', {
+        params: { id },
+        body: { text: 'Firmware 4.2 on cell 4' },
+      })
+      expect(closed).toMatchObject({ end: 'vendor-left', closingNote: 'Firmware 4.2 on cell 4' })
+
+      const { items } = await plant.approver.call('GET /api/audit', { query: { session: id, limit: 200 } })
+      const actions = items.map((entry) => entry.action)
+      for (const action of [
+        'session.start',
+        'credential.handed-out',
+        'session.live',
+        'session.end',
+        'recording.manifest',
+      ])
+        expect(actions.filter((one) => one === action)).toHaveLength(1)
+      // The one secret of the session is in no answer, no row and no log entry (threat 17).
+      const rows = await plant.broker.store.db.sql`SELECT s::text AS row FROM session s`
+      expect(JSON.stringify([items, closed, rows, terminal.messages])).not.toContain(sshd.password)
+
+      const { verdict, checks } = await plant.approver.call('POST /api/recordings/:id/verify', {
+        params: { id: live.recordingId },
+        body: {},
+      })
+      expect({ verdict, failed: checks.filter((check) => check.result === 'failed') }).toEqual({
+        verdict: 'VALID',
+        failed: [],
+      })
+    })
+
+    it('an operator holds, releases and stops; the asset is let go in 5 s', async () => {
+      const { terminal, id } = await openTerminal()
+      await plant.approver.call('POST /api/sessions/:id/hold', {
+        params: { id },
+        body: { cause: 'Alarm in cell 4' },
+      })
+      await until('the vendor sees why', () => terminal.last('state')?.cause === 'Alarm in cell 4')
+      expect(await view(id)).toMatchObject({ state: 'held', inputFrozen: true, by: 'Paul Plant' })
+      await plant.approver.call('POST /api/sessions/:id/release', { params: { id }, body: {} })
+      await until('it is live again', async () => (await view(id)).state === 'live')
+      expect(
+        (await plant.vendor.ask('POST /api/sessions/:id/stop', { params: { id }, body: {} })).status,
+      ).toBe(403)
+      const connections = (await sshd.connections()).length
+      expect(connections).toBeGreaterThan(0)
+      const stopped = await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
+      expect(stopped.closedAfterMs).toBeLessThan(5_000)
+      await until('the asset sees it', async () => (await sshd.connections()).length < connections)
+      await until('the row says so', async () => (await view(id)).end === 'operator-stopped')
+      await until('the browser is told', () => terminal.closed !== null)
+      await plant.approver.call('POST /api/sessions/:id/stop-reason', {
+        params: { id },
+        body: { reason: 'Arm in motion' },
+      })
+    })
+
+    it('somebody watches, and the vendor sees who', async () => {
+      const { terminal, id } = await openTerminal()
+      const opening = await plant.approver.call('POST /api/sessions/:id/watch', { params: { id }, body: {} })
+      const watcher = await plant.socket(opening, plant.approver)
+      await until('the vendor knows', () => terminal.last('watchers')?.names.includes('Paul Plant') === true)
+      await until('the list shows it', async () => (await view(id)).watchers.includes('Paul Plant'))
+      terminal.type('echo watched-$((1+1))\n')
+      await until('the watcher sees it', () => watcher.output.includes('watched-2'))
+      watcher.ws.close()
+      await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
+      await until('it is closed', async () => (await view(id)).state === 'closed')
+    })
+
+    it('an approval that is withdrawn ends it, and so does a disabled person, within 5 s', async () => {
+      const requestId = await request()
+      const opening = await plant.open(requestId)
+      const terminal = await plant.socket(opening, plant.vendor)
+      terminal.start()
+      await until('a prompt', () => terminal.output.includes('$ '))
+      const { approvals } = await plant.approver.call('GET /api/requests/:id', { params: { id: requestId } })
+      const since = performance.now()
+      await plant.approver.call('POST /api/approvals/:id/withdraw', {
+        params: { id: approvals[0]?.id ?? '' },
+        body: { reason: 'Changed my mind' },
+      })
+      await until('it is over', async () => (await view(opening.sessionId)).end === 'approval-withdrawn')
+      expect(performance.now() - since).toBeLessThan(5_000)
+
+      const next = await openTerminal()
+      const from = performance.now()
+      await plant.admin.signIn()
+      await plant.admin.call('PATCH /api/people/:id', {
+        params: { id: plant.vendorPersonId },
+        body: { enabled: false, reason: 'Has left the company' },
+      })
+      await until('the socket is closed', () => next.terminal.closed !== null)
+      expect(performance.now() - from).toBeLessThan(5_000)
+      await until('the session is over', async () => (await view(next.id)).end === 'identity-revoked')
+    })
+  },
+)
