@@ -27,7 +27,9 @@ export const systemClock: Clock = {
     const arm = () => {
       const left = due - performance.now()
       handle =
-        left > LONGEST_TIMEOUT ? setTimeout(arm, LONGEST_TIMEOUT) : setTimeout(run, Math.max(0, Math.ceil(left)))
+        left > LONGEST_TIMEOUT
+          ? setTimeout(arm, LONGEST_TIMEOUT)
+          : setTimeout(run, Math.max(0, Math.ceil(left)))
       handle.unref()
     }
     arm()
