@@ -69,7 +69,8 @@ async function answer(store: EvidenceStore, key: JWK, request: ThreadRequest): P
     }
     case 'open': {
       const opened = await open(store, key, request.recording, request.segment)
-      return opened.ok ? { ok: true, cast: opened.cast } : opened
+      // A copy on an ArrayBuffer of its own: a small Buffer lies in Node's shared pool, which must not be given away.
+      return opened.ok ? { ok: true, cast: new Uint8Array(opened.cast) } : opened
     }
     case 'text': {
       const lines: TextLine[] = []

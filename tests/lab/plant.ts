@@ -1,0 +1,276 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { pino } from 'pino'
+import { type BrokerConfig, type RunningBroker, startBroker } from '../../broker/broker.ts'
+import type { BodyInput } from '../../broker/contract/api/index.ts'
+import type { Criticality, Role } from '../../broker/domain/words.ts'
+import { enrol } from '../../gateway/enrol.ts'
+import { type GatewayConfig, type RunningGateway, startGateway } from '../../gateway/gateway.ts'
+import { rooms } from '../../main.ts'
+import { ApiClient } from './api-client.ts'
+import { newTicketSigner, type TicketSigner } from './ticket-signer.ts'
+import { until } from './until.ts'
+
+export interface LabTarget {
+  port: number
+  user: string
+  /** One of the two. */
+  password?: string
+  privateKey?: string
+}
+
+export interface LabPlant {
+  broker: RunningBroker
+  gateway: RunningGateway
+  dataDir: string
+  /** What browsers show, and the CA they trust it by (PEM; null on http://localhost). */
+  origin: string
+  host: string
+  ca: string | null
+  admin: ApiClient
+  adminId: string
+  siteId: string
+  zoneId: string
+  vendorId: string
+  tickets: TicketSigner
+  /** A new person, set up with a software passkey that the administrator confirmed. */
+  person(name: string, roles: Role[], vendor?: boolean): Promise<{ client: ApiClient; id: string }>
+  /** Makes a person and returns the set-up link unused, for a browser. */
+  invite(name: string, roles: Role[], vendor?: boolean): Promise<{ link: string; id: string }>
+  confirmPasskeys(personId: string): Promise<void>
+  /** An asset with one SSH endpoint, its host key probed and accepted, its credential in the vault. */
+  asset(options: {
+    name: string
+    criticality: Criticality
+    target: LabTarget
+    ending?: BodyInput<'POST /api/assets'>['ending']
+  }): Promise<{ assetId: string; endpointId: string }>
+  /** Hands in a change ticket that plans the given hours around now. */
+  ticket(
+    key: string,
+    items: string[],
+    options?: { state?: 'approved' | 'closed' | 'waiting'; fromMs?: number; toMs?: number; title?: string },
+  ): Promise<void>
+  client(): ApiClient
+  stop(): Promise<void>
+}
+
+export interface LabPlantOptions {
+  http?: boolean
+  port?: number
+  webDir?: string | null
+  host?: string
+  providers?: BrokerConfig['providers']
+  broker?: Partial<BrokerConfig>
+  gateway?: Partial<GatewayConfig>
+  dataDir?: string
+  names?: { deployment: string; site: string; timeZone: string; zone: string; vendor: string }
+}
+
+/**
+ * The whole product on this machine, composed as `sallyport up` composes it, with a site, a zone, a vendor and an
+ * administrator made through the API. Everything is real: database, broker, gateway, certificates.
+ */
+export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlant> {
+  const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'sallyport-plant-')))
+  const host = options.http ? 'localhost' : (options.host ?? 'access.plant.example')
+  const port = options.port ?? (await freePort())
+  const origin = `${options.http ? 'http' : 'https'}://${host}:${port}`
+  const names = options.names ?? {
+    deployment: 'Lab plant',
+    site: 'Body shop Graz',
+    timeZone: 'Europe/Vienna',
+    zone: 'Robot cell 4',
+    vendor: 'Krantz Robotics',
+  }
+  const logger = pino({ level: process.env.PLANT_LOG ?? 'silent', base: null }, pino.destination(2))
+  const broker = await startBroker(
+    {
+      dataDir: join(dataDir, 'broker'),
+      publicUrl: origin,
+      deploymentName: names.deployment,
+      version: '0.0.0-lab',
+      web: { host: '127.0.0.1', port },
+      link: { host: '127.0.0.1', port: 0 },
+      ...(options.http ? { allowHttpLocalhost: true } : {}),
+      webDir: options.webDir ?? null,
+      providers: options.providers ?? [],
+      logger,
+      ...options.broker,
+    },
+    rooms({ recordings: join(dataDir, 'recordings'), reserveBytes: 1024 * 1024, ticketFolder: null }),
+  )
+  const first = await broker.firstGateway({
+    site: names.site,
+    timeZone: names.timeZone,
+    zone: 'Plant DMZ',
+    gateway: 'gateway-1',
+  })
+  if (!first) throw new Error('this data folder has been used before')
+  const gatewayDir = join(dataDir, 'gateway')
+  await enrol({
+    token: first.token,
+    broker: `https://127.0.0.1:${broker.link.port}`,
+    dataDir: gatewayDir,
+    name: 'gateway-1',
+  })
+  const gateway = await startGateway({
+    dataDir: gatewayDir,
+    workers: 2,
+    reserveBytes: 1024 * 1024,
+    ...options.gateway,
+  })
+  await until(() => gateway.links().length === 1, 'the gateway is linked')
+
+  const ca = broker.siteCa
+  const client = () =>
+    new ApiClient(origin, { ...(ca ? { ca } : {}), connectTo: { host: '127.0.0.1', port } })
+  const admin = client()
+  const made = await broker.identity.ensureFirstAdministrator()
+  if (!made) throw new Error('there is an administrator already')
+  const adminId = (await admin.setUp(made.setUpLink)).person.id
+  const site = (await admin.call('GET /api/sites', {}))[0]
+  if (!site) throw new Error('the first start made no site')
+  const siteId = site.id
+  const zone = await admin.call('POST /api/zones', {
+    body: { siteId, name: names.zone, ranges: ['127.0.0.0/8'] },
+  })
+  const dmz = (await admin.call('GET /api/zones', {})).find((one) => one.name === 'Plant DMZ')
+  if (!dmz) throw new Error('the first start made no gateway zone')
+  await admin.call('POST /api/conduits', {
+    body: { siteId, name: `DMZ to ${names.zone}`, fromZoneId: dmz.id, toZoneId: zone.id, protocols: ['ssh'] },
+  })
+  const vendor = await admin.call('POST /api/vendors', {
+    body: { name: names.vendor, contractEndsAt: inDays(365), sponsorId: adminId, tier: '1' },
+  })
+  const tickets = await newTicketSigner()
+  await admin.call('POST /api/ticket-keys', {
+    body: { siteId, name: 'Change export', jwk: tickets.jwk as { kty: string } },
+  })
+
+  const plant: LabPlant = {
+    broker,
+    gateway,
+    dataDir,
+    origin,
+    host,
+    ca,
+    admin,
+    adminId,
+    siteId,
+    zoneId: zone.id,
+    vendorId: vendor.id,
+    tickets,
+    client,
+    async invite(name, roles, ofVendor = false) {
+      const added = await admin.call('POST /api/people', {
+        body: {
+          name,
+          email: null,
+          vendorId: ofVendor ? vendor.id : null,
+          accountEndsAt: ofVendor ? inDays(180) : null,
+          trainingValidUntil: ofVendor ? inDays(90) : null,
+          roles: roles.map((role) => ({ role, siteId })),
+        },
+      })
+      return { link: added.setUpLink, id: added.person.id }
+    },
+    async person(name, roles, ofVendor = false) {
+      const { link, id } = await plant.invite(name, roles, ofVendor)
+      const person = client()
+      await person.setUp(link)
+      await plant.confirmPasskeys(id)
+      return { client: person, id }
+    },
+    async confirmPasskeys(personId) {
+      const people = await admin.call('GET /api/people', {})
+      for (const passkey of people.items.find((one) => one.id === personId)?.passkeys ?? []) {
+        if (passkey.confirmedBy) continue
+        await admin.call('POST /api/people/:id/passkeys/:passkeyId/confirm', {
+          params: { id: personId, passkeyId: passkey.id },
+          body: {},
+        })
+      }
+    },
+    async asset({ name, criticality, target, ending }) {
+      const asset = await admin.call('POST /api/assets', {
+        body: {
+          siteId,
+          zoneId: zone.id,
+          name,
+          description: 'KR-210 welding robot, left side',
+          type: 'robot',
+          criticality,
+          owner: 'Maintenance body shop',
+          address: '127.0.0.1',
+          ...(ending ? { ending } : {}),
+          consequence: { safety: 2, availability: 3, integrity: 2, confidentiality: 0, regulatory: 1 },
+          hazard: 'An unexpected motion can hurt people in the cell; a broken program stops the line.',
+          compensatingControls: 'Cell fenced, safety PLC locked',
+          lastVerifiedAt: new Date().toISOString(),
+        },
+      })
+      const gatewayId = (await admin.call('GET /api/gateways', {}))[0]?.id
+      if (!gatewayId) throw new Error('there is no gateway')
+      await admin.call('PATCH /api/assets/:id', {
+        params: { id: asset.id },
+        body: { gatewayId, enabled: true, reason: 'commissioned' },
+      })
+      const withEndpoint = await admin.call('POST /api/assets/:id/endpoints', {
+        params: { id: asset.id },
+        body: { protocol: 'ssh', port: target.port },
+      })
+      const endpointId = withEndpoint.endpoints[0]?.id
+      if (!endpointId) throw new Error('the endpoint was not made')
+      await admin.call('PUT /api/endpoints/:id/accounts/:account/credential', {
+        params: { id: endpointId, account: target.user },
+        body: target.privateKey
+          ? { kind: 'private-key', privateKey: target.privateKey, passphrase: null }
+          : { kind: 'password', password: target.password ?? '' },
+      })
+      const identity = await admin.call('POST /api/endpoints/:id/identity/probe', {
+        params: { id: endpointId },
+        body: {},
+      })
+      await admin.call('POST /api/endpoints/:id/identity/accept', {
+        params: { id: endpointId },
+        body: { ...identity, reason: 'compared with the console' },
+      })
+      return { assetId: asset.id, endpointId }
+    },
+    async ticket(key, items, more = {}) {
+      const now = Date.now()
+      const jws = await tickets.sign([
+        {
+          key,
+          title: more.title ?? 'Replace the gripper program',
+          state: more.state ?? 'approved',
+          plannedStart: new Date(now + (more.fromMs ?? -3_600_000)).toISOString(),
+          plannedEnd: new Date(now + (more.toMs ?? 8 * 3_600_000)).toISOString(),
+          items,
+          link: null,
+        },
+      ])
+      await admin.call('POST /api/ticket-files', { body: { siteId, jws } })
+    },
+    async stop() {
+      await gateway.stop()
+      await broker.stop()
+      if (!options.dataDir) await rm(dataDir, { recursive: true, force: true })
+    },
+  }
+  return plant
+}
+
+export const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString()
+
+async function freePort(): Promise<number> {
+  const probe = createServer()
+  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done))
+  const address = probe.address()
+  await new Promise((done) => probe.close(done))
+  if (address === null || typeof address === 'string') throw new Error('no free port')
+  return address.port
+}
