@@ -42,7 +42,7 @@ export const TerminalDown = z.discriminatedUnion('type', [
     features: z.array(z.enum(FEATURES)),
     viewOnly: z.boolean(),
   }),
-  /** What follows as the next binary frame repaints the whole screen at this size. */
+  /** What follows as the next binary frame resets the terminal (RIS) and repaints the whole screen at this size. */
   z.strictObject({ type: z.literal('screen'), cols, rows }),
   z.strictObject({ type: z.literal('resize'), cols, rows }),
   z.strictObject({

@@ -19,7 +19,7 @@ const SEND_LIMIT = 8 * 1024 * 1024
 export interface ControlLinkHandlers {
   /** Said first on every connection. */
   hello(): Extract<ControlUp, { type: 'hello' }>
-  /** The broker has answered: from now on it may be told things. */
+  /** The broker has answered: from now on it may be told things. Again when its keys have changed. */
   welcome(link: ControlLink, message: Extract<ControlDown, { type: 'welcome' }>): void
   message(link: ControlLink, message: Exclude<ControlDown, { type: 'welcome' }>): void
   lost(link: ControlLink, why: string): void
@@ -119,7 +119,7 @@ export class ControlLink {
       heard = true
       const message = isBinary ? null : parse(data as Buffer)
       // A broker of another version must not be half understood.
-      if (!message || (message.type === 'welcome') === this.#up) {
+      if (!message || (message.type !== 'welcome' && !this.#up)) {
         why = 'unknown-message'
         ws.close(4000, why)
         return

@@ -53,6 +53,7 @@ export class Journal {
   #prev = FIRST
   #queue: { text: string; entry: Entry; done: () => void }[] = []
   #writing: Promise<void> | null = null
+  #noting: Promise<void> | null = null
   #failed = false
   /** Lines that did not verify when the journal was read; told to the operator of the gateway. */
   readonly damaged: number
@@ -114,11 +115,12 @@ export class Journal {
       this.#files = this.#files.filter((one) => one !== file)
       void unlink(file.path).catch(() => {})
     }
-    if (this.#waiting.size === 0) void this.#noteAcknowledged()
+    if (this.#waiting.size === 0 && !this.#noting) void this.#noteAcknowledged()
   }
 
   async close(): Promise<void> {
     await this.#writing
+    await this.#noting
     await this.#noteAcknowledged()
     await this.#file?.close()
     this.#file = null
@@ -128,7 +130,9 @@ export class Journal {
   async #noteAcknowledged(): Promise<void> {
     const [oldest] = this.#waiting.keys()
     const state = JSON.stringify({ next: this.#next, acknowledgedBelow: oldest ?? this.#next })
-    await writePrivate(join(this.#dir, 'state.json'), state).catch(() => {})
+    this.#noting = writePrivate(join(this.#dir, 'state.json'), state).catch(() => {})
+    await this.#noting
+    this.#noting = null
   }
 
   /** Many lines, one sync. */

@@ -7,6 +7,8 @@ const CATCH_UP_LIMIT = 1024 * 1024
 /** A watcher this far behind is caught up from the screen, not served every byte. */
 const WATCHER_LIMIT = 1024 * 1024
 
+const RESET = Buffer.from('\x1bc')
+
 /**
  * Somebody who sees the screen: the vendor or a watcher. Starts, and starts again after falling behind, with the whole
  * screen; `position` counts the asset's bytes, so that nothing is shown twice and nothing is left out.
@@ -106,7 +108,8 @@ export class Viewer {
     }
     if (this.#over || this.#waiting !== waiting || waiting.overflow) return
     this.tell({ type: 'screen', cols: screen.cols, rows: screen.rows })
-    this.#send(screen.bytes)
+    // RIS first: the keyframe is written for an empty terminal, and a viewer that fell behind has an old screen.
+    this.#send(Buffer.concat([RESET, screen.bytes]))
     let at = waiting.from
     for (const chunk of waiting.chunks) {
       const skip = Math.max(0, screen.position - at)

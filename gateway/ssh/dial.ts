@@ -50,7 +50,7 @@ export async function dial(
   timeoutMs: number,
   signal: AbortSignal,
 ): Promise<{ ok: true; socket: Socket } | { ok: false; failure: SshFailure }> {
-  const resolved = await resolveOnce(address.host)
+  const resolved = await within(resolveOnce(address.host), timeoutMs, signal)
   if (!resolved.ok) return resolved
   if (signal.aborted) return { ok: false, failure: sshFailure('cancelled') }
   return await new Promise((done) => {
@@ -86,4 +86,24 @@ export async function dial(
     socket.once('connect', connected)
     signal.addEventListener('abort', cancel, { once: true })
   })
+}
+
+/** The system's resolver has a patience of its own, and cannot be told to stop. */
+async function within(
+  resolving: ReturnType<typeof resolveOnce>,
+  timeoutMs: number,
+  signal: AbortSignal,
+): ReturnType<typeof resolveOnce> {
+  const { promise, resolve } = Promise.withResolvers<Awaited<ReturnType<typeof resolveOnce>>>()
+  const give = (code: 'timed-out' | 'cancelled') => () => resolve({ ok: false, failure: sshFailure(code) })
+  const cancel = give('cancelled')
+  const timer = setTimeout(give('timed-out'), timeoutMs)
+  signal.addEventListener('abort', cancel, { once: true })
+  if (signal.aborted) cancel()
+  try {
+    return await Promise.race([resolving, promise])
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', cancel)
+  }
 }

@@ -95,6 +95,10 @@ class Opening {
   }
 
   run(): void {
+    if (this.#signal.aborted) {
+      this.#fail('cancelled')
+      return
+    }
     this.#signal.addEventListener('abort', this.#cancel, { once: true })
     this.#deadline = setTimeout(() => this.#fail('timed-out'), this.#times.handshakeTimeoutMs)
     this.client.on('error', (error) => this.#fail(codeOf(error, this.#tried)))
