@@ -171,7 +171,7 @@ export async function startPlant(
     })
     let issued = Math.floor(Date.now() / 1000) - 3_600
 
-    return {
+    const plant: Plant = {
       broker,
       gateway: gateway as RunningGateway,
       dataDir,
@@ -239,7 +239,7 @@ export async function startPlant(
       },
       async approved({ endpointId, account, ci, minutes = 60 }) {
         const key = `CHG${Math.floor(Math.random() * 1e9)}`
-        await this.tickets([
+        await plant.tickets([
           {
             key,
             title: 'Maintenance',
@@ -277,6 +277,7 @@ export async function startPlant(
         Terminal.connect(broker, opening, who, socketChange.origin ?? broker.origin.origin),
       close,
     }
+    return plant
   } catch (error) {
     await close()
     throw error
