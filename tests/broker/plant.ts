@@ -53,6 +53,8 @@ export interface Plant {
     who: ApiClient,
     change?: { origin?: string },
   ): Promise<Terminal>
+  /** Stops the broker and starts it again on the same folder and ports; the gateway and its sessions go on. */
+  restartBroker(): Promise<void>
   close(): Promise<void>
 }
 
@@ -61,23 +63,22 @@ export async function startPlant(
   options: { gateway?: false; anchorEveryMs?: number } = {},
 ): Promise<Plant> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'sallyport-plant-'))
-  const broker = await startBroker(
-    {
-      dataDir: path.join(dataDir, 'broker'),
-      publicUrl: `https://${NAME}`,
-      deploymentName: 'Test plant',
-      version: '0.0.0',
-      web: { host: '127.0.0.1', port: 0 },
-      link: { host: '127.0.0.1', port: 0 },
-      webDir: null,
-      providers: [],
-      limits: { signIn: { burst: 1000, perSecond: 1000 }, address: { burst: 10_000, perSecond: 10_000 } },
-      logger: pino({ level: process.env.PLANT_LOG ?? 'silent' }, pino.destination(2)),
-      postgresSettings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' },
-      ...change,
-    },
-    rooms({ recordings: path.join(dataDir, 'recordings'), reserveBytes: 0, ticketFolder: null }),
-  )
+  const settings: BrokerConfig = {
+    dataDir: path.join(dataDir, 'broker'),
+    publicUrl: `https://${NAME}`,
+    deploymentName: 'Test plant',
+    version: '0.0.0',
+    web: { host: '127.0.0.1', port: 0 },
+    link: { host: '127.0.0.1', port: 0 },
+    webDir: null,
+    providers: [],
+    limits: { signIn: { burst: 1000, perSecond: 1000 }, address: { burst: 10_000, perSecond: 10_000 } },
+    logger: pino({ level: process.env.PLANT_LOG ?? 'silent' }, pino.destination(2)),
+    postgresSettings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' },
+    ...change,
+  }
+  const house = rooms({ recordings: path.join(dataDir, 'recordings'), reserveBytes: 0, ticketFolder: null })
+  let broker = await startBroker(settings, house)
   const client = () =>
     new ApiClient(broker.origin.origin, {
       ca: broker.siteCa ?? '',
@@ -275,6 +276,12 @@ export async function startPlant(
       },
       socket: (opening, who, socketChange = {}) =>
         Terminal.connect(broker, opening, who, socketChange.origin ?? broker.origin.origin),
+      async restartBroker() {
+        const { web, link } = broker
+        await broker.stop()
+        broker = await startBroker({ ...settings, web, link }, house)
+        plant.broker = broker
+      },
       close,
     }
     return plant

@@ -1,0 +1,152 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { until } from './audit-support.ts'
+import { type Plant, startPlant } from './plant.ts'
+
+const missing = opensshMissing()
+
+describe.skipIf(missing !== null)(
+  `sessions while parts fail${missing ? ` (skipped: ${missing})` : ''}`,
+  () => {
+    let plant: Plant
+    let sshd: LabSshd
+    let endpointId: string
+
+    beforeAll(async () => {
+      sshd = await startOpenssh()
+      plant = await startPlant()
+      await until('the gateway is linked', () => plant.gateway.links().length === 1)
+      const asset = await plant.asset({
+        name: 'Robot cell 4',
+        port: sshd.port,
+        account: sshd.user,
+        password: sshd.password,
+      })
+      endpointId = asset.endpointId
+    })
+    afterAll(async () => {
+      await plant?.close()
+      await sshd?.stop()
+    })
+
+    const view = (id: string) => plant.approver.call('GET /api/sessions/:id', { params: { id } })
+    const openTerminal = async () => {
+      const requestId = await plant.approved({ endpointId, account: sshd.user, ci: 'Robot cell 4' })
+      const opening = await plant.open(requestId)
+      const terminal = await plant.socket(opening, plant.vendor)
+      terminal.start()
+      await until('a prompt', () => terminal.output.includes('$ '))
+      return { terminal, id: opening.sessionId, requestId }
+    }
+
+    it('without its database: the session goes on, hold and stop work, and the log has it all afterwards', async () => {
+      const { terminal, id, requestId } = await openTerminal()
+      const { embedded } = plant.broker.store
+      await embedded?.stop()
+      try {
+        terminal.type('echo alive-$((1+1))\n')
+        await until('the vendor still works', () => terminal.output.includes('alive-2'))
+        // New sessions and everything else are refused, plainly.
+        const refused = await plant.vendor.ask('POST /api/requests/:id/session', {
+          params: { id: requestId },
+          body: { noticeVersion: 1 },
+        })
+        expect(refused.status).toBe(503)
+        const lease = plant.broker.sessions.live.get(id)
+        if (!lease) throw new Error('not in memory')
+        await plant.broker.renewals.decide(lease)
+        expect(lease.ordered).toBeNull()
+
+        const held = await plant.approver.ask('POST /api/sessions/:id/hold', {
+          params: { id },
+          body: { cause: 'Alarm in cell 4' },
+        })
+        expect([200, 503]).toContain(held.status)
+        await until('the vendor sees why', () => terminal.last('state')?.cause === 'Alarm in cell 4')
+        const since = performance.now()
+        const stopped = await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
+        expect(performance.now() - since).toBeLessThan(5_000)
+        expect(stopped.closedAfterMs).toBeLessThan(5_000)
+        await until('the asset is let go', async () => (await sshd.connections()).length === 0)
+        // Somebody without the role has no more luck than with a database.
+        expect(
+          (await plant.vendor.ask('POST /api/sessions/:id/stop', { params: { id }, body: {} })).status,
+        ).not.toBe(200)
+      } finally {
+        await embedded?.start()
+      }
+      await until(
+        'its end is on record',
+        async () => {
+          const answer = await plant.approver.ask('GET /api/sessions/:id', { params: { id } })
+          return (
+            answer.status === 200 &&
+            answer.body.end === 'operator-stopped' &&
+            answer.body.recording === 'complete'
+          )
+        },
+        30_000,
+      )
+      await until('the journal has been delivered', () => plant.broker.audit.health().journaled === 0, 30_000)
+      const { items } = await plant.approver.call('GET /api/audit', { query: { session: id, limit: 200 } })
+      const stop = items.find((entry) => entry.action === 'session.stop')
+      expect(stop?.actor).toContain('Paul Plant')
+      expect(stop?.details.delivered).toBe('journal')
+      expect(items.map((entry) => entry.action)).toContain('session.hold')
+      expect(items.filter((entry) => entry.action === 'session.end')).toHaveLength(1)
+    }, 90_000)
+
+    it('a broker that restarts takes its sessions over; the vendor comes back to the same screen', async () => {
+      const { terminal, id } = await openTerminal()
+      terminal.type('echo before-$((1+1))\n')
+      await until('it echoes', () => terminal.output.includes('before-2'))
+      await plant.restartBroker()
+      await until('the gateway is back', () => plant.gateway.links().length === 1, 20_000)
+      await until('the session is known', () => plant.broker.sessions.live.get(id)?.lostAt === null)
+      const again = await plant.vendor.call('POST /api/sessions/:id/attach', { params: { id }, body: {} })
+      const back = await plant.socket(again, plant.vendor)
+      back.start()
+      await until('the screen is there', () => back.output.includes('before-2'))
+      await until('it is live', async () => (await view(id)).state === 'live')
+      back.type('echo after-$((1+1))\n')
+      await until('it works on', () => back.output.includes('after-2'))
+      await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
+      await until('it is closed', async () => (await view(id)).state === 'closed')
+    }, 90_000)
+
+    it('a closed ticket ends it by the class of the asset', async () => {
+      const { terminal, id } = await openTerminal()
+      const { ticketKey } = await view(id)
+      await plant.tickets([
+        {
+          key: ticketKey,
+          title: 'Maintenance',
+          state: 'closed',
+          plannedStart: new Date(Date.now() - 3_600_000).toISOString(),
+          plannedEnd: new Date(Date.now() + 8 * 3_600_000).toISOString(),
+          items: ['Robot cell 4'],
+          link: null,
+        },
+      ])
+      await until('it is over', async () => (await view(id)).end === 'ticket-closed', 30_000)
+      expect(terminal.last('state')?.end).toBe('ticket-closed')
+    }, 60_000)
+
+    it('a revoked gateway is out at once and gets nothing more', async () => {
+      const { id } = await openTerminal()
+      const [gateway] = await plant.admin.call('GET /api/gateways', {})
+      expect(gateway?.state).toBe('online')
+      await plant.admin.signIn()
+      await plant.admin.call('POST /api/gateways/:id/revoke', {
+        params: { id: gateway?.id ?? '' },
+        body: { reason: 'Stolen' },
+      })
+      await until('its link is cut', () => plant.gateway.links().length === 0)
+      expect((await plant.admin.call('GET /api/gateways', {}))[0]?.state).toBe('revoked')
+      expect(
+        (await plant.approver.ask('POST /api/sessions/:id/stop', { params: { id }, body: {} })).status,
+      ).toBe(504)
+      expect((await view(id)).cause).toContain('out of reach')
+    })
+  },
+)
