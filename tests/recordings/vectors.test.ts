@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,8 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { verifyCommand } from '../../recordings/cli/verify.ts'
 import { unwrapDataKey } from '../../recordings/format/wrap.ts'
 import { openPackage } from '../../recordings/package/open-zip.ts'
-import { keys } from './fixture.ts'
-import { makeVectors, VECTORS, type VectorCase, type Vectors } from './make-vectors.ts'
+import { keys, makeFixture } from './fixture.ts'
+import { makeVectors, VECTORS, type VectorCase, type Vectors, zipOf } from './make-vectors.ts'
 
 const inVectors = (name: string) => fileURLToPath(new URL(name, VECTORS))
 const index = JSON.parse(readFileSync(inVectors('index.json'), 'utf8')) as { cases: VectorCase[] }
@@ -88,6 +88,27 @@ describe('the verify command', () => {
     folder = await mkdtemp(join(tmpdir(), 'sallyport-verify-'))
   })
   afterAll(async () => await rm(folder, { recursive: true }))
+
+  it('shows terminal escapes from a package and does not send them', async () => {
+    const { files, trust } = await makeFixture({
+      recovered: true,
+      manifest: (m) => {
+        for (const gap of m.gaps) gap.reason = '\u001b]52;c;cm0gLXJm\u0007\u009b31m\u202egone'
+      },
+    })
+    const [zip, keysFile] = [join(folder, 'hostile.zip'), join(folder, 'keys.json')]
+    await writeFile(zip, await zipOf(files))
+    await writeFile(keysFile, JSON.stringify(trust))
+    let printed = ''
+    expect(
+      await verifyCommand([zip, '--trust', keysFile], (text) => {
+        printed += text
+      }),
+    ).toBe(1)
+    expect(printed).toContain('gone')
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+    expect(printed).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/)
+  })
 
   it('runs as one bundled file, without a network, and prints what a person reads', async () => {
     const bundle = join(folder, 'verify.mjs')
