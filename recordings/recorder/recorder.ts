@@ -358,8 +358,10 @@ class Recorder implements SessionRecorder {
   }
 
   #fail(failure: RecordingFailure): void {
-    if (this.#failure || this.#closed) return
+    if (this.#failure) return
     this.#failure = failure
+    // While closing, close() itself tells.
+    if (this.#closed) return
     this.#tick?.cancel()
     this.#screen.queue.abandon()
     this.#input.queue.abandon()

@@ -9,11 +9,11 @@ export interface ScreenModelThread {
 }
 
 /**
- * Starts the thread that keeps the screens of all sessions of this process. `entry`: the compiled thread.ts of a
+ * Starts the thread that keeps the screens of all sessions of this process. `entry`: the compiled model-thread.ts of a
  * bundle, where this module isn't beside it.
  */
 export function startScreenModel(
-  entry: URL | string = new URL('./thread.ts', import.meta.url),
+  entry: URL | string = new URL('./model-thread.ts', import.meta.url),
 ): ScreenModelThread {
   const worker = new Worker(entry, { name: 'screen-model', env: {} })
   let isStopping = false

@@ -145,6 +145,20 @@ describe('a failing disk', () => {
     expect(kept.final).toBe(false)
   })
 
+  test('at the very end is told by close, and what was synced before counts', async () => {
+    let isBroken = false
+    const write = async () => {
+      if (isBroken) throw Object.assign(new Error('injected'), { code: 'ENOSPC' })
+    }
+    const recorder = await openRecorder(fixture.options({ disk: diskWith({ write }) }))
+    recorder.output(new TextEncoder().encode('lost'))
+    isBroken = true
+    const closed = await recorder.close({ reason: 'vendor-left' })
+    expect(closed).toMatchObject({ stored: true, failure: { code: 'disk-full' } })
+    expect(closed.manifest).toMatchObject({ ended: 'recovered', session_end: 'vendor-left' })
+    expect(closed.manifest.segments.every(({ final }) => !final)).toBe(true)
+  })
+
   test('no session opens when the spool cannot be written', async () => {
     const disk = {
       ...nodeDisk,
