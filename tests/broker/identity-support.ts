@@ -172,7 +172,7 @@ export function assetBody(siteId: string, zoneId: string, address = '10.20.30.41
   return {
     siteId,
     zoneId,
-    name: `Robot ${address}`,
+    name: `Robot ${address.replaceAll(/\W/g, '-')}`,
     description: 'Welding robot',
     type: 'robot' as const,
     criticality: 'C2' as const,
