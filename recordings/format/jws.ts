@@ -42,7 +42,11 @@ export function decodeJws<T>(jws: string, typ: string, schema: z.ZodType<T>): Re
   if (jws.length > JWS_LIMIT || !/^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]{86}$/.test(jws)) {
     return fault('jws-malformed', 'not a compact JWS with an Ed25519 signature')
   }
-  const [first, second] = jws.split('.') as [string, string]
+  const [first, second, signature] = jws.split('.') as [string, string, string]
+  // One spelling of each signature: the four unused bits of its last character are zero.
+  if (Buffer.from(signature, 'base64url').toString('base64url') !== signature) {
+    return fault('jws-malformed', 'the signature is not canonical base64url')
+  }
   const header = protectedHeader.safeParse(decodeJson(first))
   if (!header.success) return fault('jws-header', `JWS header, ${complaint(header.error)}`)
   if (header.data.typ !== typ) return fault('jws-type', `the JWS is a ${header.data.typ}, not a ${typ}`)

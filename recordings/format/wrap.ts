@@ -28,17 +28,20 @@ export function wrapAad(name: SegmentName): string {
   return `${name.recording}/${name.stream}/${name.segment}`
 }
 
-const coordinate = base64url(32)
+/** Exactly this many bytes. */
+const bytes = (length: number) =>
+  base64url(length).refine((value) => value.length === Math.ceil((length * 4) / 3), `${length} bytes`)
+const coordinate = bytes(32)
 export const keyWrap = z.strictObject({
   protected: z.literal(PROTECTED),
   aad: base64url(256),
-  iv: base64url(12),
-  ciphertext: base64url(32),
-  tag: base64url(16),
+  iv: bytes(12),
+  ciphertext: bytes(32),
+  tag: bytes(16),
   recipients: z
     .array(
       z.strictObject({
-        encrypted_key: base64url(40),
+        encrypted_key: bytes(40),
         header: z.strictObject({
           alg: z.literal(WRAP_ALG),
           kid: word(200),
