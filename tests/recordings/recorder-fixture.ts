@@ -13,6 +13,7 @@ import { parseWrap, unwrapDataKey } from '../../recordings/format/wrap.ts'
 import type { RecorderOptions } from '../../recordings/recorder/api.ts'
 import { type ScreenModelPort, screenModelOver } from '../../recordings/screen-model/port.ts'
 import { type ScreenModelThread, startScreenModel } from '../../recordings/screen-model/start.ts'
+import { ContentChecker } from '../../recordings/verify/content.ts'
 
 export interface Keys {
   signing: { kid: string; key: KeyObject }
@@ -157,10 +158,13 @@ export async function openSegment(
   const dataKey = await unwrapDataKey(wrap.value, key)
   if (!dataKey.ok) throw new Error(dataKey.code)
   const opener = new FrameOpener(dataKey.value)
+  const checker = new ContentChecker(reader.header)
   const frames = reader.frames()
   const plain = frames.map((frame) => {
     const opened = opener.open(frame)
     if (!opened.ok) throw new Error(opened.code)
+    const fault = checker.check(frame, opened.value)
+    if (fault) throw new Error(`${fault.code}: ${fault.message}`)
     return opened.value
   })
   const lines = Buffer.concat(plain).toString('utf8').split('\n')
