@@ -89,6 +89,8 @@ export function buildApp(options: AppOptions): FastifyInstance {
     // A slow client holds its own socket, not a handler (threat 30).
     requestTimeout: 30_000,
     keepAliveTimeout: 30_000,
+    // Event streams would keep a shutdown waiting.
+    forceCloseConnections: true,
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false },
   } as object) as unknown as FastifyInstance
   if (options.tls) options.tls.attach(app.server as never)

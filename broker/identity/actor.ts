@@ -15,7 +15,8 @@ export function actorOf(principal: Principal): AuditActor {
 export function authenticationOf(principal: Principal): AuditEntry['authentication'] {
   return {
     method: principal.method,
-    credential: principal.issuer,
+    // Which passkey it was stands in the entry of the sign-in.
+    credential: principal.method === 'oidc' ? principal.issuer : null,
     at: new Date(principal.authenticatedAt).toISOString(),
   }
 }

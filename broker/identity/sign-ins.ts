@@ -179,17 +179,20 @@ export class SignInService {
   async #principal(query: Query, row: SignInRow): Promise<Principal | null> {
     const person = await readPerson(query, row.personId)
     if (!person || person.revocationEpoch !== row.revocationEpoch) return null
-    if ((await whyNotSignedIn(this.#audit, query, person, this.#clock.wall())) !== null) return null
-    const roles = await keepVouched(
-      this.#audit,
-      query,
-      (await readRoles(query, [person.id])).map((role) => ({
-        row: role,
-        kind: 'role',
-        id: role.id,
-        form: canonicalRole(role),
-      })),
+    if (whyNotNow(person, this.#clock.wall()) !== null) return null
+    const vendor = person.vendorId === null ? null : await readVendor(query, person.vendorId)
+    if (person.vendorId !== null && !vendor?.enabled) return null
+    const held = await readRoles(query, [person.id])
+    // All in one question to the log; the answer decides about the person, the vendor and each role.
+    const kept = new Set<object>(
+      await keepVouched<object>(this.#audit, query, [
+        { row: person, kind: 'person', id: person.id, form: canonicalPerson(person) },
+        ...(vendor ? [{ row: vendor, kind: 'vendor', id: vendor.id, form: canonicalVendor(vendor) }] : []),
+        ...held.map((role) => ({ row: role, kind: 'role', id: role.id, form: canonicalRole(role) })),
+      ]),
     )
+    if (!kept.has(person) || (vendor && !kept.has(vendor))) return null
+    const roles = held.filter((role) => kept.has(role))
     return {
       personId: person.id,
       issuer: person.issuer,
@@ -227,8 +230,8 @@ export async function whyNotSignedIn(
   person: PersonRow,
   nowMs: number,
 ): Promise<'row-not-vouched' | 'person-disabled' | 'account-ended' | 'vendor-disabled' | null> {
-  if (!person.enabled) return 'person-disabled'
-  if (person.accountEndsAt !== null && person.accountEndsAt.getTime() <= nowMs) return 'account-ended'
+  const now = whyNotNow(person, nowMs)
+  if (now) return now
   if (!(await isVouched(audit, query, 'person', person.id, canonicalPerson(person)))) return 'row-not-vouched'
   if (person.vendorId !== null) {
     const vendor = await readVendor(query, person.vendorId)
@@ -237,4 +240,9 @@ export async function whyNotSignedIn(
       return 'row-not-vouched'
   }
   return null
+}
+
+function whyNotNow(person: PersonRow, nowMs: number): 'person-disabled' | 'account-ended' | null {
+  if (!person.enabled) return 'person-disabled'
+  return person.accountEndsAt !== null && person.accountEndsAt.getTime() <= nowMs ? 'account-ended' : null
 }

@@ -443,3 +443,40 @@ test('without the database public pages and stop by memory still answer; everyth
     await cluster.server.start()
   }
 })
+
+test('a database that hangs does not hold up a stop', async () => {
+  const principal = {
+    personId: '0190a5d2-ac96-774b-bcce-b302099a8057',
+    issuer: 'local',
+    subject: 'x',
+    name: 'Olga',
+    vendorId: null,
+    roles: [{ role: 'operator', siteId: plant.site.id }],
+    signInId: '0190a5d2-ac96-774b-bcce-b302099a8058',
+    method: 'passkey',
+    authenticatedAt: Date.now(),
+  } as const
+  const app = buildApp({
+    ...options(),
+    handlers: [stubs()],
+    signIns: {
+      authenticate: () => new Promise(() => undefined),
+      authenticateFromMemory: () => principal,
+      csrfToken: () => 'token',
+    },
+  })
+  const started = performance.now()
+  const answer = await app.inject({
+    method: 'POST',
+    url: '/api/sessions/0190a5d2-ac96-774b-bcce-b302099a8057/stop',
+    headers: {
+      origin: 'https://plant.example',
+      cookie: `__Host-sallyport-sign-in=${'A'.repeat(64)}`,
+      'x-csrf-token': 'token',
+    },
+    payload: {},
+  })
+  expect(answer.statusCode).toBe(418)
+  expect(performance.now() - started).toBeLessThan(3_000)
+  await app.close()
+})
