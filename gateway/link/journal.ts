@@ -100,9 +100,7 @@ export class Journal {
     this.#prev = sha256(text).toString('hex')
     return new Promise((done) => {
       this.#queue.push({ text, entry, done })
-      this.#writing ??= this.#write().finally(() => {
-        this.#writing = null
-      })
+      this.#writing ??= this.#write()
     })
   }
 
@@ -160,6 +158,8 @@ export class Journal {
         done()
       }
     }
+    // In the same turn as the look at the queue: an event that comes after it starts a new round.
+    this.#writing = null
   }
 
   async #current(): Promise<FileHandle> {

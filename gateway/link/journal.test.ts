@@ -1,0 +1,65 @@
+import { generateKeyPairSync, randomUUID } from 'node:crypto'
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { GatewayEvent } from '../../broker/contract/link.ts'
+import { Journal, type JournalKey } from './journal.ts'
+
+const key = (): JournalKey => {
+  const { x = '', d = '' } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' })
+  return { kty: 'OKP', crv: 'Ed25519', x, d, kid: 'k' }
+}
+const event = (minutes: number): GatewayEvent => ({ kind: 'warning', session: randomUUID(), minutes, at: 1 })
+
+describe('the journal', () => {
+  let dir: string
+  const mine = key()
+  beforeEach(async () => {
+    dir = join(await mkdtemp(join(tmpdir(), 'sallyport-journal-')), 'journal')
+  })
+  afterEach(() => rm(dir, { recursive: true, force: true }))
+
+  it('keeps what was not acknowledged over a crash, and goes on counting', async () => {
+    const heard: number[] = []
+    const first = await Journal.open(dir, mine, ({ seq }) => heard.push(seq))
+    await Promise.all([1, 2, 3].map((minutes) => first.append(event(minutes))))
+    expect(heard).toEqual([0, 1, 2])
+    first.acknowledge(0)
+    // No close: the process was killed.
+    const second = await Journal.open(dir, mine, () => {})
+    expect(second.waiting().map(({ seq }) => seq)).toEqual([0, 1, 2])
+    await second.append(event(4))
+    expect(second.waiting().at(-1)?.seq).toBe(3)
+    for (const { seq } of second.waiting()) second.acknowledge(seq)
+    await second.close()
+    const third = await Journal.open(dir, mine, () => {})
+    expect(third.waiting()).toEqual([])
+    await third.append(event(5))
+    expect(third.waiting()[0]?.seq).toBe(4)
+    await third.close()
+  })
+
+  it('leaves out a line that was altered or signed by another, and says how many', async () => {
+    const first = await Journal.open(dir, mine, () => {})
+    for (const minutes of [1, 2, 3]) await first.append(event(minutes))
+    const [name = ''] = (await readdir(dir)).filter((one) => one.endsWith('.open'))
+    const lines = (await readFile(join(dir, name), 'utf8')).split('\n')
+    lines[1] = (lines[1] ?? '').replace('"minutes":2', '"minutes":9')
+    await writeFile(join(dir, name), lines.join('\n'))
+    const second = await Journal.open(dir, mine, () => {})
+    expect(second.damaged).toBe(1)
+    expect(second.waiting().map(({ seq }) => seq)).toEqual([0, 2])
+    expect((await Journal.open(dir, key(), () => {})).waiting()).toEqual([])
+  })
+
+  it('takes a torn last line for what it is', async () => {
+    const first = await Journal.open(dir, mine, () => {})
+    await first.append(event(1))
+    const [name = ''] = (await readdir(dir)).filter((one) => one.endsWith('.open'))
+    await writeFile(join(dir, name), `${await readFile(join(dir, name), 'utf8')}{"seq":1,"prev":"`)
+    const second = await Journal.open(dir, mine, () => {})
+    expect(second.damaged).toBe(0)
+    expect(second.waiting()).toHaveLength(1)
+  })
+})
