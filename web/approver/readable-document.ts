@@ -1,4 +1,6 @@
+import type { Feature } from '../../broker/domain/words.ts'
 import { instantTimes, windowTimes } from '../shared/time.ts'
+import { FEATURE_SHORT } from '../shared/words.ts'
 
 export interface DocumentLine {
   name: string
@@ -61,7 +63,8 @@ export function readableDocument(document: Loose, zone: string): DocumentLine[] 
 
 function featureList(value: unknown): string {
   if (!Array.isArray(value)) return ''
-  return value.length === 0 ? 'Not allowed' : value.join(', ')
+  if (value.length === 0) return 'Not allowed'
+  return value.map((name) => FEATURE_SHORT[name as Feature] ?? String(name)).join(', ')
 }
 
 function endingWords(ending: Loose): string {

@@ -74,7 +74,7 @@ export function Signing({ toSign, verb, close, send, zone }: Props) {
             signature.
           </Note>
           {error ? <ErrorNote error={error} /> : null}
-          <div className="row row-end">
+          <div className="row row-end signing-actions">
             <Button variant="default" onClick={shut} disabled={busy}>
               Back
             </Button>

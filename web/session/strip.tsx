@@ -22,6 +22,10 @@ export function timeTone(leftMs: number | null): 'normal' | 'attention' | 'alarm
 export function Strip({ page, title, children }: { page: SessionPage; title: string; children: ReactNode }) {
   const left = page.deadline === null ? null : Math.max(0, page.deadline - steady())
   const held = page.state === 'held'
+  const watching =
+    page.watchers.length > 0
+      ? `${page.watchers.join(', ')} ${page.watchers.length > 1 ? 'watch' : 'watches'}`
+      : 'Nobody watches'
   return (
     <header className="strip">
       <h1 className="strip-asset clip" style={{ fontSize: 'inherit' }}>
@@ -37,15 +41,16 @@ export function Strip({ page, title, children }: { page: SessionPage; title: str
       )}
       <span className="rec">
         <IconPointFilled size={16} aria-hidden />
-        Rec<span className="strip-narrow-hide">orded</span>
+        <span>
+          Rec<span className="strip-narrow-hide">orded</span>
+        </span>
       </span>
       <span className={page.watchers.length > 0 ? '' : 'strip-quiet strip-narrow-hide'}>
         <IconEye size={16} aria-hidden />
-        <span className="clip" style={{ maxWidth: '14rem' }}>
-          {page.watchers.length > 0
-            ? `${page.watchers.join(', ')} ${page.watchers.length > 1 ? 'watch' : 'watches'}`
-            : 'Nobody watches'}
+        <span className="clip strip-watchers" title={watching}>
+          {watching}
         </span>
+        <span className="strip-narrow-only">{page.watchers.length}</span>
       </span>
       <span className="strip-space" />
       <span className="strip-quiet num strip-narrow-hide">

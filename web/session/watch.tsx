@@ -2,10 +2,10 @@ import { IconArrowLeft } from '@tabler/icons-react'
 import { useEffect, useRef } from 'react'
 import { Link, useParams } from 'react-router'
 import { SessionActions } from '../operator/session-actions.tsx'
-import { Shown } from '../shared/kit.tsx'
+import { Fact, Facts, Instant, Note, Shown } from '../shared/kit.tsx'
 import { useNow } from '../shared/now.ts'
 import { useRead } from '../shared/query.ts'
-import { SESSION_END } from '../shared/words.ts'
+import { CRITICALITY, SESSION_END } from '../shared/words.ts'
 import { MessageLine, Strip } from './strip.tsx'
 import { useSession } from './use-session.ts'
 import './session.css'
@@ -59,7 +59,30 @@ function Watch({ id }: { id: string }) {
       <div className="session-body">
         <div className="terminal-place" ref={place} />
         <aside className="session-drawer watch-actions" aria-label="What you can do">
-          <Shown of={session}>{(data) => <SessionActions session={data} />}</Shown>
+          <Shown of={session}>
+            {(data) => (
+              <>
+                <SessionActions session={data} />
+                <Facts>
+                  <Fact name="Who">
+                    {data.person.name}, {data.person.company}
+                  </Fact>
+                  <Fact name="Where">
+                    {data.asset.site.name}, {data.asset.zone}, {CRITICALITY[data.asset.criticality]}
+                  </Fact>
+                  <Fact name="Account">
+                    <span className="mono">{data.account}</span>
+                  </Fact>
+                  <Fact name="Ticket">{data.ticketKey}</Fact>
+                  <Fact name="Purpose">{data.purpose}</Fact>
+                  <Fact name="Ends">
+                    <Instant at={data.permitEndsAt} zone={data.asset.site.timeZone} />
+                  </Fact>
+                </Facts>
+                <Note tone="quiet">You only look on. The engineer sees your name.</Note>
+              </>
+            )}
+          </Shown>
         </aside>
       </div>
     </div>

@@ -52,7 +52,7 @@ export function Instant({ at, zone }: { at: At; zone: string }) {
   return (
     <time dateTime={new Date(at).toISOString()} className="both-times">
       <span>{times.plant}</span>
-      <span className="dim">{times.yours ? `/ ${times.yours}` : ', same as yours'}</span>
+      <span className="dim">{times.yours ? `/ ${times.yours}` : '(same as yours)'}</span>
     </time>
   )
 }
@@ -62,7 +62,7 @@ export function Window({ opensAt, closesAt, zone }: { opensAt: At; closesAt: At;
   return (
     <span className="both-times">
       <span>{times.plant}</span>
-      <span className="dim">{times.yours ? `/ ${times.yours}` : ', same as yours'}</span>
+      <span className="dim">{times.yours ? `/ ${times.yours}` : '(same as yours)'}</span>
     </span>
   )
 }
@@ -318,9 +318,10 @@ export function TimeLeft({ from, to, now, label }: { from: At; to: At; now: numb
 export function TableFrame({ label, children }: { label: string; children: ReactNode }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard (WCAG 2.1.1)
-    <section className="table-frame" aria-label={label} tabIndex={0}>
+    // biome-ignore lint/a11y/useSemanticElements: a group of controls is not meant
+    <div role="group" className="table-frame" aria-label={label} tabIndex={0}>
       <table>{children}</table>
-    </section>
+    </div>
   )
 }
 

@@ -160,7 +160,7 @@ export function instantTimes(
 }
 
 function both(plant: string, yours: string | null): BothTimes {
-  return { plant, yours, text: yours ? `${plant} / ${yours}` : `${plant}, same as yours` }
+  return { plant, yours, text: yours ? `${plant} / ${yours}` : `${plant} (same as yours)` }
 }
 
 /** A length in words: "2 h 14 min", "4 min 10 s", "38 s". Never negative. */

@@ -65,7 +65,7 @@ export function Component() {
                             ? `Opens ${relative(request.window.opensAt, now)}`
                             : 'Not ready'}
                         </span>
-                        <DecisionLines decision={request.decision} only="missing" />
+                        <DecisionLines decision={request.decision} only="missing" without="window-not-open" />
                       </Row>
                     ))}
                   </ul>
