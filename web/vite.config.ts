@@ -8,7 +8,7 @@ const here = dirname(fileURLToPath(import.meta.url))
 /**
  * Builds to dist/web, which the broker serves. Nothing is inlined: the Content Security Policy has no inline script
  * and no `data:` fonts. Each page is a chunk of its own, so the phone's approval page carries neither terminal nor
- * player (tests/web/bundle-size.test.ts holds it under 250 KB gzip).
+ * player (bundle-size.test.ts holds it under 250 KB gzip).
  */
 export default defineConfig({
   root: here,

@@ -165,7 +165,7 @@ function Card({ request }: { request: Request }) {
         </Part>
         <Part name="How">
           <p>
-            {PROTOCOL[request.endpoint.protocol]} as <span className="mono">{request.account}</span>; recorded
+            {PROTOCOL[request.endpoint.protocol]} as <strong>{request.account}</strong>; recorded
           </p>
           <p>
             {request.features.length > 0

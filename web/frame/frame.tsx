@@ -1,4 +1,4 @@
-import { Button, Menu, useMantineColorScheme } from '@mantine/core'
+import { Button, useMantineColorScheme } from '@mantine/core'
 import {
   IconAlertOctagon,
   IconCheck,
@@ -21,6 +21,7 @@ import { useNow } from '../shared/now.ts'
 import { queryClient, refreshShown, useAct } from '../shared/query.ts'
 import { city, clockTime, day } from '../shared/time.ts'
 import { AlarmBanner } from './alarm-banner.tsx'
+import { DropDown, DropDownChoice } from './drop-down.tsx'
 import { type Entry, navigationFor } from './navigation.ts'
 
 /** The frame of every signed-in page: top bar, one banner line for alarms, navigation, and the page. */
@@ -113,21 +114,22 @@ function BottomBar({ entries }: { entries: Entry[] }) {
         </NavLink>
       ))}
       {rest.length > 0 ? (
-        <Menu position="top-end">
-          <Menu.Target>
-            <button type="button" className="bottom-link">
+        <DropDown
+          className="bottom-link"
+          side="bottom"
+          face={
+            <>
               <IconDots size={22} aria-hidden />
               <span>More</span>
-            </button>
-          </Menu.Target>
-          <Menu.Dropdown>
-            {rest.map((entry) => (
-              <Menu.Item key={entry.to} component={Link} to={entry.to} leftSection={<entry.icon size={18} />}>
-                {entry.label}
-              </Menu.Item>
-            ))}
-          </Menu.Dropdown>
-        </Menu>
+            </>
+          }
+        >
+          {rest.map((entry) => (
+            <Link key={entry.to} to={entry.to} className="drop-down-item">
+              <entry.icon size={18} aria-hidden /> {entry.label}
+            </Link>
+          ))}
+        </DropDown>
       ) : null}
     </nav>
   )
@@ -142,25 +144,26 @@ function TopBar({ me }: { me: Me }) {
         <span>Sallyport</span>
       </Link>
       {me.sites.length > 1 ? (
-        <Menu position="bottom-start">
-          <Menu.Target>
-            <button type="button" className="top-button">
+        <DropDown
+          className="top-button"
+          side="left"
+          face={
+            <>
               <IconMapPin size={16} aria-hidden />
               <span className="clip">{chosen?.name ?? 'All sites'}</span>
               <IconChevronDown size={14} aria-hidden />
-            </button>
-          </Menu.Target>
-          <Menu.Dropdown>
-            <Choice chosen={chosen === null} onClick={() => chooseSite(null)}>
-              All sites
+            </>
+          }
+        >
+          <Choice chosen={chosen === null} onClick={() => chooseSite(null)}>
+            All sites
+          </Choice>
+          {me.sites.map((site) => (
+            <Choice key={site.id} chosen={chosen?.id === site.id} onClick={() => chooseSite(site.id)}>
+              {site.name}
             </Choice>
-            {me.sites.map((site) => (
-              <Choice key={site.id} chosen={chosen?.id === site.id} onClick={() => chooseSite(site.id)}>
-                {site.name}
-              </Choice>
-            ))}
-          </Menu.Dropdown>
-        </Menu>
+          ))}
+        </DropDown>
       ) : (
         <span className="top-site clip">{clock?.name}</span>
       )}
@@ -173,16 +176,7 @@ function TopBar({ me }: { me: Me }) {
 }
 
 function Choice(props: { chosen: boolean; onClick: () => void; children: ReactNode }) {
-  return (
-    <Menu.Item
-      onClick={props.onClick}
-      role="menuitemradio"
-      aria-checked={props.chosen}
-      leftSection={props.chosen ? <IconCheck size={16} aria-hidden /> : <span className="icon-gap" />}
-    >
-      {props.children}
-    </Menu.Item>
-  )
+  return <DropDownChoice {...props} icon={<IconCheck size={16} aria-hidden />} />
 }
 
 function PlantClock({ zone }: { zone: string }) {
@@ -216,51 +210,45 @@ function PersonMenu({ me }: { me: Me }) {
     window.location.assign('/sign-in')
   })
   return (
-    <Menu position="bottom-end" width={250}>
-      <Menu.Target>
-        <button type="button" className="top-button" aria-label={`${me.person.name}: account and appearance`}>
+    <DropDown
+      className="top-button"
+      side="right"
+      label={`${me.person.name}: account and appearance`}
+      face={
+        <>
           <IconUserCircle size={20} stroke={1.6} aria-hidden />
           <span className="wide-only clip">{me.person.name}</span>
-        </button>
-      </Menu.Target>
-      <Menu.Dropdown>
-        <Menu.Label>
-          {me.person.name}
-          {me.person.vendor ? `, ${me.person.vendor.name}` : ''}
-        </Menu.Label>
-        <Menu.Item component={Link} to="/account" leftSection={<IconUserCircle size={16} aria-hidden />}>
-          My account
-        </Menu.Item>
-        <Menu.Divider />
-        <Menu.Label>Appearance</Menu.Label>
-        {(['auto', 'light', 'dark'] as const).map((scheme) => (
-          <Choice key={scheme} chosen={colorScheme === scheme} onClick={() => setColorScheme(scheme)}>
-            {scheme === 'auto' ? 'As the system' : scheme === 'light' ? 'Light' : 'Dark'}
-          </Choice>
-        ))}
-        <Menu.Item
-          role="menuitemcheckbox"
-          aria-checked={contrast === 'high'}
-          leftSection={
-            contrast === 'high' ? <IconCheck size={16} aria-hidden /> : <span className="icon-gap" />
-          }
-          onClick={() => {
-            const next = contrast === 'high' ? 'system' : 'high'
-            keepContrast(next)
-            setContrast(next)
-          }}
-        >
-          High contrast
-        </Menu.Item>
-        <Menu.Divider />
-        <Menu.Item
-          leftSection={<IconLogout size={16} aria-hidden />}
-          onClick={() => signOut.mutate({ body: {} })}
-        >
-          Sign out
-        </Menu.Item>
-      </Menu.Dropdown>
-    </Menu>
+        </>
+      }
+    >
+      <p className="drop-down-title">
+        {me.person.name}
+        {me.person.vendor ? `, ${me.person.vendor.name}` : ''}
+      </p>
+      <Link to="/account" className="drop-down-item">
+        <IconUserCircle size={16} aria-hidden /> My account
+      </Link>
+      <p className="drop-down-title">Appearance</p>
+      {(['auto', 'light', 'dark'] as const).map((scheme) => (
+        <Choice key={scheme} chosen={colorScheme === scheme} onClick={() => setColorScheme(scheme)}>
+          {scheme === 'auto' ? 'As the system' : scheme === 'light' ? 'Light' : 'Dark'}
+        </Choice>
+      ))}
+      <Choice
+        chosen={contrast === 'high'}
+        onClick={() => {
+          const next = contrast === 'high' ? 'system' : 'high'
+          keepContrast(next)
+          setContrast(next)
+        }}
+      >
+        High contrast
+      </Choice>
+      <hr />
+      <button type="button" className="drop-down-item" data-closes onClick={() => signOut.mutate({ body: {} })}>
+        <IconLogout size={16} aria-hidden /> Sign out
+      </button>
+    </DropDown>
   )
 }
 
