@@ -55,7 +55,9 @@ function unlessDone(stampFile, sources, work) {
 
 // npm may have been run by hand already: what counts is that the installed tree matches the lock file.
 unlessDone('node_modules/.sallyport-setup', ['package.json', 'package-lock.json'], () => {
-  run('npm', ['ci', '--no-audit', '--no-fund'], 'installing the locked packages')
+  // Not `npm ci`: it refuses a lock file that was made where a registry lacks some other platform's optional binaries.
+  // With the lock file there, `npm install --no-save` takes the very versions and hashes that it names.
+  run('npm', ['install', '--no-save', '--no-audit', '--no-fund'], 'installing the locked packages')
 })
 if (spawnSync(pinnedNode, ['--version']).status !== 0) {
   // Where install scripts are switched off, the pinned Node's own set-up has not run yet.
