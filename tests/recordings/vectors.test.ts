@@ -4,11 +4,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { build } from 'esbuild'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { verifyCommand } from '../../recordings/cli/verify.ts'
 import { unwrapDataKey } from '../../recordings/format/wrap.ts'
 import { openPackage } from '../../recordings/package/open-zip.ts'
+import { bundleVerifier } from '../bundle.ts'
 import { keys, makeFixture } from './fixture.ts'
 import { makeVectors, VECTORS, type VectorCase, type Vectors, zipOf } from './make-vectors.ts'
 
@@ -111,22 +111,7 @@ describe('the verify command', () => {
   })
 
   it('runs as one bundled file, without a network, and prints what a person reads', async () => {
-    const bundle = join(folder, 'verify.mjs')
-    await build({
-      stdin: {
-        contents: `import { verifyCommand } from './recordings/cli/verify.ts'
-          process.exitCode = await verifyCommand(process.argv.slice(2))`,
-        resolveDir: fileURLToPath(new URL('../..', import.meta.url)),
-      },
-      bundle: true,
-      platform: 'node',
-      format: 'esm',
-      outfile: bundle,
-      logLevel: 'error',
-      banner: {
-        js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-      },
-    })
+    const bundle = await bundleVerifier(join(folder, 'sallyport-verify.mjs'))
     const run = (...args: string[]) =>
       spawnSync(process.execPath, [bundle, ...args], { encoding: 'utf8', cwd: folder })
     const trust = ['--trust', inVectors('keys.json')]
@@ -135,7 +120,7 @@ describe('the verify command', () => {
     expect(whole.stdout).toMatch(/VALID: complete and unchanged\n$/)
     expect(whole.stdout).toContain('without a witness')
     expect(whole.status).toBe(0)
-    expect(run(inVectors('packages/truncated-recovered.zip'), ...trust).status).toBe(1)
+    expect(run('verify', inVectors('packages/truncated-recovered.zip'), ...trust).status).toBe(1)
     const broken = run(inVectors('packages/chunk-altered.zip'), ...trust)
     expect(broken.stdout).toContain('segments/screen-0.spr chunk 1 at byte')
     expect(broken.status).toBe(2)
