@@ -103,7 +103,7 @@ export function openDatabase(to: ConnectTo, options: DatabaseOptions = {}): Data
         // The driver's type unwraps arrays of promises; what `work` gives is already awaited.
         return (await within(
           deadline,
-          sql.begin(`isolation level ${isolation.replace(' read only', ', read only')}`, (tx) => work(tx)),
+          survivingBegin(sql, `isolation level ${isolation.replace(' read only', ', read only')}`, work),
         )) as Awaited<ReturnType<typeof work>>
       } catch (error) {
         throw unavailable(error) ? new DatabaseUnavailable(error) : error
@@ -133,6 +133,54 @@ export function openDatabase(to: ConnectTo, options: DatabaseOptions = {}): Data
     },
   }
 }
+
+/**
+ * The driver's `begin`, for connections that die. After that it would still write ROLLBACK or COMMIT (and whatever the
+ * work sends) to a socket that is null, from a callback that nobody can catch (porsager/postgres issues 1154, 1208):
+ * the process would end with its database. So work whose connection is gone neither settles nor sends any more;
+ * `begin` has been rejected already.
+ */
+function survivingBegin<T>(sql: Sql, options: string, work: (tx: Tx) => Promise<T>): Promise<unknown> {
+  const state = { over: false }
+  const begun = sql.begin(options, async (tx) => {
+    try {
+      const result = await work(whileItLasts(tx, state))
+      if (!state.over) return result
+    } catch (error) {
+      if (!state.over && !connectionLost(error)) throw error
+    }
+    return await new Promise<never>(() => undefined)
+  })
+  const over = () => {
+    state.over = true
+  }
+  begun.then(over, over)
+  return begun
+}
+
+function whileItLasts(tx: Tx, state: { over: boolean }): Tx {
+  const check = () => {
+    if (state.over) throw new DatabaseUnavailable(new Error('the transaction is over'))
+  }
+  return new Proxy(tx, {
+    apply(target, self, args) {
+      check()
+      return Reflect.apply(target as never, self, args)
+    },
+    get(target, name) {
+      check()
+      return Reflect.get(target, name, target)
+    },
+  })
+}
+
+/** The server has closed the connection, or is about to: nothing may be sent on it any more. */
+function connectionLost(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' && (/^(CONNECTION_|08|57P0)/.test(code) || CLOSED.has(code))
+}
+
+const CLOSED = new Set(['ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
 
 const DOWN = new Set([
   'CONNECTION_CLOSED',
