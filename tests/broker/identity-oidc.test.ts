@@ -1,11 +1,16 @@
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Secret } from '../../broker/domain/secret.ts'
+import { buildApp } from '../../broker/http/app.ts'
+import { publicOrigin } from '../../broker/http/origin.ts'
 import { issueServerCertificate, makeSiteCa, type PemPair } from '../../broker/http/site-ca.ts'
+import { openIdentity } from '../../broker/identity/identity.ts'
 import type { OidcProvider } from '../../broker/identity/oidc.ts'
-import type { ApiClient } from '../lab/api-client.ts'
+import { ApiClient } from '../lab/api-client.ts'
 import { LAB_PEOPLE, type LabOidc, startOidcProvider } from '../lab/oidc-provider.ts'
 import { startCluster, type TestCluster } from './database.ts'
-import { ProviderBrowser, type TestBroker, testBroker, testPlant } from './identity-support.ts'
+import { ProviderBrowser, stubs, type TestBroker, testBroker, testPlant } from './identity-support.ts'
 
 const SITE = 'Werk Nord'
 let cluster: TestCluster
@@ -186,11 +191,11 @@ test('bad or missing state', async () => {
 
 test("somebody else's answer can't be planted: the trip belongs to the browser that began it", async () => {
   const attacker = broker.client()
-  const path = await trip(attacker, 'stranger')
   const victim = broker.client()
-  expect(await refusedWith(victim, path)).toBe('trip-unknown')
+  expect(await refusedWith(victim, await trip(attacker, 'anna'))).toBe('trip-unknown')
+  // A victim who is on a trip of their own has a cookie, but another one.
   await victim.fetch('GET', '/auth/oidc/lab/start')
-  expect(await refusedWith(victim, path)).toBe('trip-unknown')
+  expect(await refusedWith(victim, await trip(attacker, 'anna'))).toBe('trip-unknown')
 })
 
 test('wrong issuer in the answer (RFC 9207), and one that is missing', async () => {
@@ -363,3 +368,67 @@ test('refused ways in are in the audit log, without codes or tokens', async () =
   expect(all).toMatch(/unable to (verify|get)|self-signed certificate/i)
   expect(all).not.toMatch(/code=|eyJ/)
 })
+
+test('on http://localhost, for the demo only: the same journey without HTTPS', async () => {
+  const port = await freePort()
+  const origin = publicOrigin(`http://localhost:${port}`, { allowHttpLocalhost: true })
+  const plain = await startOidcProvider({
+    clientId: 'sallyport',
+    clientSecret: 'lab-secret',
+    redirectUri: `${origin.origin}/auth/oidc/lab/callback`,
+  })
+  const settings = {
+    id: 'lab',
+    name: 'Lab',
+    issuer: plain.issuer,
+    clientId: 'sallyport',
+    clientSecret: new Secret('lab-secret'),
+    mapping,
+  }
+  const open = (provider: OidcProvider) =>
+    openIdentity({
+      db: broker.database.db,
+      audit: broker.audit,
+      clock: broker.clock,
+      origin,
+      deploymentName: 'Demo',
+      key: new Secret(Buffer.alloc(32, 3)),
+      providers: [provider],
+    })
+  await expect(open(settings)).rejects.toThrow('is not HTTPS')
+  await expect(
+    open({ ...settings, issuer: 'http://plant.example', allowHttpLocalhost: true }),
+  ).rejects.toThrow()
+  const identity = await open({ ...settings, allowHttpLocalhost: true })
+  const app = buildApp({
+    handlers: [identity.routes, stubs(identity.routes)],
+    origin,
+    signIns: identity,
+    recordDenied: async () => undefined,
+    clock: broker.clock,
+    tls: null,
+    webDir: null,
+    logger: null,
+  })
+  await app.listen({ host: '127.0.0.1', port })
+  const client = new ApiClient(origin.origin, { connectTo: { host: '127.0.0.1', port } })
+  const start = await client.fetch('GET', '/auth/oidc/lab/start')
+  const back = await new ProviderBrowser('').choose(String(start.headers.location), 'oleg')
+  expect(new URL(back).origin).toBe(origin.origin)
+  expect((await client.fetch('GET', new URL(back).pathname + new URL(back).search)).headers.location).toBe(
+    '/',
+  )
+  expect([...client.cookies.keys()]).toEqual(['sallyport-sign-in'])
+  expect((await client.me()).person.name).toBe('Oleg Brandt')
+  await app.close()
+  await identity.close()
+  await plain.close()
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}

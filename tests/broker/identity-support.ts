@@ -1,4 +1,5 @@
 import { mkdtemp } from 'node:fs/promises'
+import { request as httpRequest } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import path from 'node:path'
@@ -204,7 +205,7 @@ export class ProviderBrowser {
   ): Promise<{ status: number; location: string | null; body: string }> {
     const body = form ? new URLSearchParams(form).toString() : null
     return new Promise((resolve, reject) => {
-      const outgoing = httpsRequest(
+      const outgoing = (url.startsWith('https:') ? httpsRequest : httpRequest)(
         url,
         {
           method: body === null ? 'GET' : 'POST',
