@@ -13,8 +13,8 @@ import { SegmentQueue } from './segment-queue.ts'
 
 /** A chunk above this was cut under load: deflating it would hold up the loop. */
 const DEFLATE_LIMIT = 32 * 1024
-/** Raw bytes of one line: six times as many still fit into a frame, behind what waits. */
-const PIECE = 64 * 1024
+/** Raw bytes of one line. Escaped they may be six times as many, which bounds what a session keeps for its lines. */
+const PIECE = 8 * 1024
 
 export interface StreamOptions {
   stream: Stream

@@ -18,6 +18,8 @@ const EXACT_LIMIT = 4096
 /** Bytes that a cut waits for the ground state: longer control strings are cut through. */
 export const GROUND_LIMIT = 256 * 1024
 
+const PARSE_BYTES = 4096
+
 /** One session's screen. Fed with everything the asset sent, in order; shows what its recording shows. */
 export class Screen {
   position = 0
@@ -39,8 +41,9 @@ export class Screen {
     let at = 0
     // Byte by byte only while a cut waits for its place.
     while (this.#waiting.length > 0 && at < bytes.length) {
-      this.#parse(bytes.subarray(at, at + 1))
-      at += 1
+      const end = at + this.#step(bytes, at)
+      this.#parse(bytes.subarray(at, end))
+      at = end
       this.#cut()
     }
     if (at < bytes.length) this.#parse(bytes.subarray(at))
@@ -83,6 +86,15 @@ export class Screen {
     this.#terminal.dispose()
   }
 
+  /** How many bytes can't contain the place of a cut: one, or the text of a control string. */
+  #step(bytes: Uint8Array, at: number): number {
+    const { currentState } = this.#state._inputHandler._parser
+    if (currentState !== ParserState.oscString && currentState !== ParserState.dcsPassthrough) return 1
+    let end = at
+    while (end < bytes.length && end - at < PARSE_BYTES && isStringText(bytes[end] ?? 0)) end += 1
+    return Math.max(1, end - at)
+  }
+
   #parse(bytes: Uint8Array): void {
     this.position += bytes.length
     const joined = this.#tail.length > 0 ? Buffer.concat([this.#tail, bytes]) : bytes
@@ -90,8 +102,12 @@ export class Screen {
     this.#tail = Uint8Array.from(joined.subarray(end))
     if (end === 0) return
     const whole = joined.subarray(0, end)
-    // Synchronous: no handler of ours returns a promise.
-    void this.#state._inputHandler.parse(isUtf8(whole) ? whole : repaired(whole))
+    const text = isUtf8(whole) ? whole : repaired(whole)
+    // Synchronous: no handler of ours returns a promise. In pieces, because xterm.js keeps four bytes for each byte of
+    // the longest one.
+    for (let at = 0; at < text.length; at += PARSE_BYTES) {
+      void this.#state._inputHandler.parse(text.subarray(at, at + PARSE_BYTES))
+    }
   }
 
   #cut(): void {
@@ -143,6 +159,11 @@ export class Screen {
       }
     }
   }
+}
+
+/** Printable ASCII: neither ends a control string nor belongs to a longer character. */
+function isStringText(byte: number): boolean {
+  return byte >= 0x20 && byte < 0x7f
 }
 
 /** What is no UTF-8 becomes U+FFFD, as the recording has it: xterm.js by itself would leave it out. */
