@@ -12,7 +12,7 @@ const steel: MantineColorsTuple = [
   '#98b2c3',
   '#7fa6bf',
   '#668da6',
-  '#4f7a96',
+  '#4b7692',
   '#33627f',
   '#285069',
   '#1b3d53',
@@ -33,7 +33,7 @@ const alarm: MantineColorsTuple = [
 export const theme = createTheme({
   colors: { steel, alarm },
   primaryColor: 'steel',
-  primaryShade: { light: 7, dark: 4 },
+  primaryShade: { light: 7, dark: 6 },
   autoContrast: true,
   luminanceThreshold: 0.35,
   defaultRadius: 3,

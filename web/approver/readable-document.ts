@@ -19,43 +19,40 @@ const isText = (value: unknown): value is string => typeof value === 'string' &&
  * that is signed stays unseen (the raw document is one tap away).
  */
 export function readableDocument(document: Loose, zone: string): DocumentLine[] {
-  const snapshot = object(document['snapshot'])
-  const constraints = object(document['constraints'])
-  const requester = object(snapshot['requester'])
-  const site = object(snapshot['site'])
-  const asset = object(snapshot['asset'])
-  const ticket = object(snapshot['ticket'])
-  const window = object(snapshot['window'])
-  const ending = object(snapshot['ending'])
-  const extension = object(snapshot['extension'])
+  const snapshot = object(document.snapshot)
+  const constraints = object(document.constraints)
+  const requester = object(snapshot.requester)
+  const site = object(snapshot.site)
+  const asset = object(snapshot.asset)
+  const ticket = object(snapshot.ticket)
+  const window = object(snapshot.window)
+  const ending = object(snapshot.ending)
+  const extension = object(snapshot.extension)
   const lines: DocumentLine[] = []
   const add = (name: string, value: string) => {
     if (value.trim()) lines.push({ name, text: value })
   }
   add(
     'Decision',
-    { granted: 'Approve', declined: 'Decline', withdrawn: 'Withdraw' }[text(document['decision'])] ??
-      text(document['decision']),
+    { granted: 'Approve', declined: 'Decline', withdrawn: 'Withdraw' }[text(document.decision)] ??
+      text(document.decision),
   )
-  add('Purpose', text(snapshot['purpose']))
-  add('Who', [text(requester['name']), text(object(requester['vendor'])['name'])].filter(Boolean).join(', '))
-  add(
-    'Asset',
-    [text(asset['name']), text(asset['criticality']), text(site['name'])].filter(Boolean).join(', '),
-  )
+  add('Purpose', text(snapshot.purpose))
+  add('Who', [text(requester.name), text(object(requester.vendor).name)].filter(Boolean).join(', '))
+  add('Asset', [text(asset.name), text(asset.criticality), text(site.name)].filter(Boolean).join(', '))
   add(
     'Account',
-    [text(snapshot['account']), text(snapshot['protocol']).toUpperCase()].filter(Boolean).join(' over '),
+    [text(snapshot.account), text(snapshot.protocol).toUpperCase()].filter(Boolean).join(' over '),
   )
-  if (isText(window['opensAt']) && isText(window['closesAt']))
-    add('Window', windowTimes(window['opensAt'], window['closesAt'], zone).text)
-  if (isText(extension['closesAt'])) {
-    add('New end', instantTimes(extension['closesAt'], zone).text)
-    add('Why longer', text(extension['reason']))
+  if (isText(window.opensAt) && isText(window.closesAt))
+    add('Window', windowTimes(window.opensAt, window.closesAt, zone).text)
+  if (isText(extension.closesAt)) {
+    add('New end', instantTimes(extension.closesAt, zone).text)
+    add('Why longer', text(extension.reason))
   }
-  add('Clipboard', featureList(snapshot['features']))
-  if (snapshot['viewOnly'] === true) add('Input', 'None: view only')
-  add('Ticket', [text(ticket['key']), text(ticket['title'])].filter(Boolean).join(': '))
+  add('Clipboard', featureList(snapshot.features))
+  if (snapshot.viewOnly === true) add('Input', 'None: view only')
+  add('Ticket', [text(ticket.key), text(ticket.title)].filter(Boolean).join(': '))
   add('At the end', endingWords(ending))
   for (const [name, value] of Object.entries(constraints)) add(...constraintLine(name, value, zone))
   return lines
@@ -68,8 +65,8 @@ function featureList(value: unknown): string {
 }
 
 function endingWords(ending: Loose): string {
-  const minutes = typeof ending['holdSeconds'] === 'number' ? Math.round(ending['holdSeconds'] / 60) : 0
-  switch (ending['mode']) {
+  const minutes = typeof ending.holdSeconds === 'number' ? Math.round(ending.holdSeconds / 60) : 0
+  switch (ending.mode) {
     case 'operator-confirm':
       return `Input stops, an operator ends it, ${minutes} min at most`
     case 'grace':
@@ -77,7 +74,7 @@ function endingWords(ending: Loose): string {
     case 'cut':
       return 'Closed at once'
     default:
-      return text(ending['mode'])
+      return text(ending.mode)
   }
 }
 

@@ -41,7 +41,8 @@ export function Component() {
 function Player({ recording }: { recording: Recording }) {
   const session = useRead('GET /api/sessions/:id', { params: { id: recording.sessionId } })
   const [search, setSearch] = useSearchParams()
-  const startAt = Number(search.get('t') ?? 0) * 1000
+  // The place in the address is where it begins; afterwards the address follows.
+  const [startAt] = useState(() => Number(search.get('t') ?? 0) * 1000)
   const [state, setState] = useState<DriverState | null>(null)
   const [now, setNow] = useState(startAt)
   const [packing, setPacking] = useState(false)
@@ -58,8 +59,7 @@ function Player({ recording }: { recording: Recording }) {
     )
     if (startAt > 0) void made.seek(startAt)
     return made
-    // biome-ignore lint/correctness/useExhaustiveDependencies: the place in the address is read once
-  }, [recording])
+  }, [recording, startAt])
 
   useEffect(() => {
     const timer = setInterval(() => setNow(driver.timeMs), 100)
@@ -89,16 +89,17 @@ function Player({ recording }: { recording: Recording }) {
         return
       const onButton = target.closest('button, a, summary')
       const jump = event.shiftKey ? 60_000 : 5_000
-      const does: Record<string, (() => void) | undefined> = {
-        ' ': onButton ? undefined : toggle,
-        ArrowLeft: () => seek(driver.timeMs - jump),
-        ArrowRight: () => seek(driver.timeMs + jump),
-        '+': () => step(1),
-        '=': () => step(1),
-        '-': () => step(-1),
-        '/': () => searchField.current?.focus(),
-      }
-      const action = does[event.key]
+      const does = new Map<string, () => void>([
+        ['ArrowLeft', () => seek(driver.timeMs - jump)],
+        ['ArrowRight', () => seek(driver.timeMs + jump)],
+        ['+', () => step(1)],
+        ['=', () => step(1)],
+        ['-', () => step(-1)],
+        ['/', () => searchField.current?.focus()],
+      ])
+      // On a button Space presses that button.
+      if (!onButton) does.set(' ', toggle)
+      const action = does.get(event.key)
       if (!action) return
       event.preventDefault()
       event.stopPropagation()
@@ -164,7 +165,7 @@ function Player({ recording }: { recording: Recording }) {
             </span>
             <span className="dim num">{clockSeconds(started + now, zone)} plant time</span>
             <span className="grow" />
-            <div className="row" role="group" aria-label="Speed">
+            <fieldset className="row" aria-label="Speed">
               <Button variant="default" onClick={() => step(-1)} aria-label="Slower">
                 <IconMinus size={16} aria-hidden />
               </Button>
@@ -172,7 +173,7 @@ function Player({ recording }: { recording: Recording }) {
               <Button variant="default" onClick={() => step(1)} aria-label="Faster">
                 <IconPlus size={16} aria-hidden />
               </Button>
-            </div>
+            </fieldset>
           </div>
           <p className="dim small">
             Space plays and pauses, arrows jump 5 s (with Shift a minute), + and - change the speed, /
@@ -325,7 +326,6 @@ function TextList(props: {
     <section className="panel panel-tight text-panel" aria-labelledby="text-list">
       <h2 id="text-list">What was on the screen</h2>
       <form
-        role="search"
         onSubmit={(event) => {
           event.preventDefault()
           setPages([0])

@@ -25,7 +25,11 @@ function setUp(slow?: (number: number) => Promise<void>) {
       durationMs: COUNT * FIVE,
       cols: 80,
       rows: 24,
-      segments: Array.from({ length: COUNT }, (_, number) => ({ number, t0Ms: number * FIVE, t1Ms: (number + 1) * FIVE })),
+      segments: Array.from({ length: COUNT }, (_, number) => ({
+        number,
+        t0Ms: number * FIVE,
+        t1Ms: (number + 1) * FIVE,
+      })),
     },
     async (number) => {
       reads.push(number)
@@ -122,7 +126,11 @@ describe('the player driver', () => {
   it('shows only the last of two seeks that overtake each other', async () => {
     let release: () => void = () => undefined
     const { driver, output } = setUp((number) =>
-      number === 7 ? new Promise((resolve) => { release = resolve }) : Promise.resolve(),
+      number === 7
+        ? new Promise((resolve) => {
+            release = resolve
+          })
+        : Promise.resolve(),
     )
     const first = driver.seek(7 * FIVE)
     await driver.seek(9 * FIVE)

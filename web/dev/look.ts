@@ -3,8 +3,8 @@ import { createRequire } from 'node:module'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
+import { assets, liveSessionId, past, people, type RoleName, requests } from './plant.ts'
 import { type Fixture, startFixture } from './server.ts'
-import { liveSessionId, past, people, assets, requests, type RoleName } from './plant.ts'
 
 /**
  * Takes a picture of every page at 390 and 1440 px, light and dark, and runs axe-core on each.
@@ -30,7 +30,14 @@ const views: View[] = [
   { name: 'set-up', role: 'vendor', path: '/set-up#token' },
   { name: 'account', role: 'approver', path: '/account' },
   { name: 'work', role: 'vendor', path: '/work', zone: 'America/Chicago' },
-  { name: 'work-empty', role: 'vendor', path: '/work', before: (f) => { f.empty = true } },
+  {
+    name: 'work-empty',
+    role: 'vendor',
+    path: '/work',
+    before: (f) => {
+      f.empty = true
+    },
+  },
   { name: 'request', role: 'vendor', path: `/requests/${requests[2]?.id}`, zone: 'America/Chicago' },
   { name: 'new-request', role: 'vendor', path: '/requests/new', zone: 'America/Chicago' },
   {
@@ -41,7 +48,9 @@ const views: View[] = [
     act: async (page) => {
       await page.getByRole('button', { name: /Robot cell 4/ }).click()
       await page.getByLabel('Window opens').waitFor()
-      await page.getByLabel('Purpose').fill('Replace the spindle drive firmware after the vibration alarms of last week')
+      await page
+        .getByLabel('Purpose')
+        .fill('Replace the spindle drive firmware after the vibration alarms of last week')
       await page.waitForTimeout(600)
     },
   },
@@ -54,7 +63,17 @@ const views: View[] = [
     wait: '.xterm-rows',
     act: async (page, fixture) => {
       await page.waitForTimeout(400)
-      fixture.push({ type: 'state', state: 'live', inputFrozen: false, cause: null, by: null, remainingMs: 290_000, permitEndsAt: Date.now() + 290_000, end: null, message: null })
+      fixture.push({
+        type: 'state',
+        state: 'live',
+        inputFrozen: false,
+        cause: null,
+        by: null,
+        remainingMs: 290_000,
+        permitEndsAt: Date.now() + 290_000,
+        end: null,
+        message: null,
+      })
       fixture.push({ type: 'warning', minutes: 5, endsAt: Date.now() + 290_000 })
       await page.getByRole('button', { name: /Open or close the drawer/ }).click()
       await page.waitForTimeout(600)
@@ -67,7 +86,17 @@ const views: View[] = [
     wait: '.xterm-rows',
     act: async (page, fixture) => {
       await page.waitForTimeout(400)
-      fixture.push({ type: 'state', state: 'held', inputFrozen: true, cause: 'Somebody is in the cell.', by: 'Jonas Vogel', remainingMs: null, permitEndsAt: Date.now() + 3_000_000, end: null, message: null })
+      fixture.push({
+        type: 'state',
+        state: 'held',
+        inputFrozen: true,
+        cause: 'Somebody is in the cell.',
+        by: 'Jonas Vogel',
+        remainingMs: null,
+        permitEndsAt: Date.now() + 3_000_000,
+        end: null,
+        message: null,
+      })
       await page.waitForTimeout(600)
     },
   },
@@ -78,12 +107,29 @@ const views: View[] = [
     wait: '.xterm-rows',
     act: async (page, fixture) => {
       await page.waitForTimeout(400)
-      fixture.push({ type: 'state', state: 'closed', inputFrozen: true, cause: null, by: null, remainingMs: null, permitEndsAt: Date.now(), end: 'window-closed', message: 'The window closed at 06:00 and an operator confirmed the end.' })
+      fixture.push({
+        type: 'state',
+        state: 'closed',
+        inputFrozen: true,
+        cause: null,
+        by: null,
+        remainingMs: null,
+        permitEndsAt: Date.now(),
+        end: 'window-closed',
+        message: 'The window closed at 06:00 and an operator confirmed the end.',
+      })
       await page.waitForTimeout(400)
     },
   },
   { name: 'decide', role: 'approver', path: '/decide' },
-  { name: 'decide-empty', role: 'approver', path: '/decide', before: (f) => { f.empty = true } },
+  {
+    name: 'decide-empty',
+    role: 'approver',
+    path: '/decide',
+    before: (f) => {
+      f.empty = true
+    },
+  },
   { name: 'decision', role: 'approver', path: `/decide/${waiting?.id}` },
   {
     name: 'decision-narrow',
@@ -106,7 +152,14 @@ const views: View[] = [
     },
   },
   { name: 'history', role: 'approver', path: '/history' },
-  { name: 'inside', role: 'operator', path: '/inside', before: (f) => { f.alarms = true } },
+  {
+    name: 'inside',
+    role: 'operator',
+    path: '/inside',
+    before: (f) => {
+      f.alarms = true
+    },
+  },
   {
     name: 'inside-hold',
     role: 'operator',
@@ -131,7 +184,14 @@ const views: View[] = [
     },
   },
   { name: 'integrity', role: 'auditor', path: '/integrity' },
-  { name: 'integrity-trouble', role: 'auditor', path: '/integrity', before: (f) => { f.alarms = true } },
+  {
+    name: 'integrity-trouble',
+    role: 'auditor',
+    path: '/integrity',
+    before: (f) => {
+      f.alarms = true
+    },
+  },
   { name: 'audit', role: 'auditor', path: '/audit' },
   {
     name: 'package',
@@ -181,7 +241,16 @@ const quick = process.argv.includes('--quick')
 const fixture = await startFixture(resolve(root, 'dist/web'))
 const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',
-  args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+  args: [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
 })
 let problems = 0
 const sizes = [
@@ -217,25 +286,35 @@ for (const view of views) {
     page.on('pageerror', (error) => process.stdout.write(`  error ${view.name}: ${error.message}\n`))
     try {
       await page.goto(fixture.url + view.path)
-      await page.locator(view.wait ?? 'h1').first().waitFor({ timeout: 8000 })
+      await page
+        .locator(view.wait ?? 'h1')
+        .first()
+        .waitFor({ timeout: 8000 })
       await page.waitForTimeout(350)
       await view.act?.(page, fixture)
-      const full = !/^(session|watch)/.test(view.name) || view.name === 'session-page' || view.name === 'sessions'
+      const full =
+        !/^(session|watch)/.test(view.name) || view.name === 'session-page' || view.name === 'sessions'
       await page.screenshot({ path: `${out}/${view.name}-${size.name}.png`, fullPage: full })
       const wide = await page.evaluate('document.documentElement.scrollWidth - window.innerWidth')
-      if (Number(wide) > 0) process.stdout.write(`  wider than the screen by ${wide}: ${view.name} ${size.name}\n`)
+      if (Number(wide) > 0)
+        process.stdout.write(`  wider than the screen by ${wide}: ${view.name} ${size.name}\n`)
       for (const violation of await check(page)) {
         problems++
         process.stdout.write(
           `${view.name} ${size.name}: ${violation.impact} ${violation.id}: ${violation.help}\n    ${violation.nodes
             .slice(0, 3)
-            .map((node) => `${node.target.join(' ')} | ${node.failureSummary.split('\n')[1]?.trim().slice(0, 160)}`)
+            .map(
+              (node) =>
+                `${node.target.join(' ')} | ${node.failureSummary.split('\n')[1]?.trim().slice(0, 160)}`,
+            )
             .join('\n    ')}\n`,
         )
       }
     } catch (error) {
       problems++
-      process.stdout.write(`${view.name} ${size.name}: ${error instanceof Error ? error.message.split('\n')[0] : 'failed'}\n`)
+      process.stdout.write(
+        `${view.name} ${size.name}: ${error instanceof Error ? error.message.split('\n')[0] : 'failed'}\n`,
+      )
       await page.screenshot({ path: `${out}/${view.name}-${size.name}.png` })
     }
     await context.close()

@@ -74,10 +74,31 @@ export function me(role: RoleName, options: { alarms?: boolean } = {}): Me {
 
 const ending = { mode: 'operator-confirm' as const, holdSeconds: 1800, inputDuringGrace: false }
 export const assets: Asset[] = [
-  asset('Robot cell 4, controller', 'robot', 'C2', 'Welding robot of line B, tool change station', 'Cell 4', 'M. Brandt'),
+  asset(
+    'Robot cell 4, controller',
+    'robot',
+    'C2',
+    'Welding robot of line B, tool change station',
+    'Cell 4',
+    'M. Brandt',
+  ),
   asset('Press 2, PLC', 'plc', 'C2', '2,500 t transfer press, main controller', 'Press line', 'R. Albrecht'),
-  asset('Press 2, light curtain', 'sis', 'C1', 'Safety controller of the press guard', 'Press line safety', 'R. Albrecht'),
-  asset('Engineering station B', 'engineering-station', 'C3', 'Linux station with the robot tool chain', 'Cell 4', 'M. Brandt'),
+  asset(
+    'Press 2, light curtain',
+    'sis',
+    'C1',
+    'Safety controller of the press guard',
+    'Press line safety',
+    'R. Albrecht',
+  ),
+  asset(
+    'Engineering station B',
+    'engineering-station',
+    'C3',
+    'Linux station with the robot tool chain',
+    'Cell 4',
+    'M. Brandt',
+  ),
   asset('Line historian', 'historian', 'C3', 'Process values of lines A to C', 'Plant DMZ', 'IT operations'),
 ]
 function asset(
@@ -104,7 +125,8 @@ function asset(
     enabled: true,
     ending,
     consequence: { safety: 3, availability: 3, integrity: 2, confidentiality: 1, regulatory: 1 },
-    hazard: 'The robot may move while somebody stands in the cell. The cell is locked out during work on the controller.',
+    hazard:
+      'The robot may move while somebody stands in the cell. The cell is locked out during work on the controller.',
     compensatingControls: 'Cell locked out, key with the shift lead',
     lastVerifiedAt: iso(now - 40 * 24 * H),
     incomplete: complete ? [] : ['credential', 'host key'],
@@ -117,9 +139,16 @@ function asset(
         identity: {
           state: complete ? 'accepted' : 'none',
           accepted: complete
-            ? [{ algorithm: 'ssh-ed25519', fingerprint: 'SHA256:uN8kq2yXrZ7nQm0LrYl8aY1J4oGk0Q0mGmX2cFq8o5E' }]
+            ? [
+                {
+                  algorithm: 'ssh-ed25519',
+                  fingerprint: 'SHA256:uN8kq2yXrZ7nQm0LrYl8aY1J4oGk0Q0mGmX2cFq8o5E',
+                },
+              ]
             : [],
-          seen: complete ? null : { algorithm: 'ssh-ed25519', fingerprint: 'SHA256:0aLk3yXrZ7nQm0LrYl8aY1J4oGk0Q0mGmX2cFq8o5E' },
+          seen: complete
+            ? null
+            : { algorithm: 'ssh-ed25519', fingerprint: 'SHA256:0aLk3yXrZ7nQm0LrYl8aY1J4oGk0Q0mGmX2cFq8o5E' },
           seenAt: iso(now - 3 * H),
         },
       },
@@ -189,7 +218,12 @@ function request(
       permitted: false,
       until: null,
       lines: [
-        line('approvals-missing', false, 'It waits for an approval: 0 of 1.', 'An approver of Falkensee press shop gives it'),
+        line(
+          'approvals-missing',
+          false,
+          'It waits for an approval: 0 of 1.',
+          'An approver of Falkensee press shop gives it',
+        ),
         line('ticket', true, `${key} is approved and names this asset.`, null),
         line('training', true, 'Your training is valid until 30 Jun 2027.', null),
         line('conduit', true, 'A conduit leads from the plant DMZ to this zone.', null),
@@ -221,51 +255,91 @@ const granted = (name: string): Request['approvals'][number] => ({
 
 export const liveSessionId = newId()
 export const requests: Request[] = [
-  request(0, 'Replace the spindle drive firmware after last week’s vibration alarms', 'CHG0031877', [quarter(now - 1.2 * H), quarter(now + 2.1 * H)], {
-    state: 'approved',
-    approvals: [granted('Maria Brandt')],
-    decision: { permitted: true, until: iso(quarter(now + 2.1 * H)), lines: [] },
-    session: { id: liveSessionId, state: 'live' },
-  }),
-  request(3, 'Update the robot tool chain to 9.2 and restore the cell backups', 'CHG0031902', [quarter(now - 0.3 * H), quarter(now + 3 * H)], {
-    state: 'approved',
-    approvals: [granted('Maria Brandt')],
-    decision: { permitted: true, until: iso(quarter(now + 3 * H)), lines: [] },
-  }),
-  request(1, 'Read the diagnostic buffer and tune the ram parallelism parameters', 'CHG0031840', [quarter(now + 27 * H), quarter(now + 31 * H)], {
-    state: 'approved',
-    approvals: [granted('Maria Brandt')],
-    decision: {
-      permitted: false,
-      until: null,
-      lines: [line('window-not-open', false, 'The window is not open yet.', null)],
+  request(
+    0,
+    'Replace the spindle drive firmware after last week’s vibration alarms',
+    'CHG0031877',
+    [quarter(now - 1.2 * H), quarter(now + 2.1 * H)],
+    {
+      state: 'approved',
+      approvals: [granted('Maria Brandt')],
+      decision: { permitted: true, until: iso(quarter(now + 2.1 * H)), lines: [] },
+      session: { id: liveSessionId, state: 'live' },
     },
-  }),
-  request(2, 'Change the muting times of the light curtain after the die change', 'CHG0031911', [quarter(now + 9 * H), quarter(now + 13 * H)], {
-    need: { count: 2, roles: ['approver'] },
-    approvals: [granted('Rolf Albrecht')],
-    risks: [
-      'C1 safety: two people decide',
-      'First time that this person reaches this asset',
-      'Work on the neighbouring press overlaps from 03:00',
-    ],
-    otherWork: [
-      { asset: 'Press 2, PLC', company: 'Ostermann Drives', opensAt: iso(quarter(now + 11 * H)), closesAt: iso(quarter(now + 15 * H)) },
-    ],
-    features: ['clipboard-copy', 'clipboard-paste'],
-    decision: {
-      permitted: false,
-      until: null,
-      lines: [
-        line('approvals-missing', false, 'It waits for an approval: 1 of 2.', 'An approver of Falkensee press shop gives it'),
-        line('ticket', true, 'CHG0031911 is approved.', null),
+  ),
+  request(
+    3,
+    'Update the robot tool chain to 9.2 and restore the cell backups',
+    'CHG0031902',
+    [quarter(now - 0.3 * H), quarter(now + 3 * H)],
+    {
+      state: 'approved',
+      approvals: [granted('Maria Brandt')],
+      decision: { permitted: true, until: iso(quarter(now + 3 * H)), lines: [] },
+    },
+  ),
+  request(
+    1,
+    'Read the diagnostic buffer and tune the ram parallelism parameters',
+    'CHG0031840',
+    [quarter(now + 27 * H), quarter(now + 31 * H)],
+    {
+      state: 'approved',
+      approvals: [granted('Maria Brandt')],
+      decision: {
+        permitted: false,
+        until: null,
+        lines: [line('window-not-open', false, 'The window is not open yet.', null)],
+      },
+    },
+  ),
+  request(
+    2,
+    'Change the muting times of the light curtain after the die change',
+    'CHG0031911',
+    [quarter(now + 9 * H), quarter(now + 13 * H)],
+    {
+      need: { count: 2, roles: ['approver'] },
+      approvals: [granted('Rolf Albrecht')],
+      risks: [
+        'C1 safety: two people decide',
+        'First time that this person reaches this asset',
+        'Work on the neighbouring press overlaps from 03:00',
       ],
+      otherWork: [
+        {
+          asset: 'Press 2, PLC',
+          company: 'Ostermann Drives',
+          opensAt: iso(quarter(now + 11 * H)),
+          closesAt: iso(quarter(now + 15 * H)),
+        },
+      ],
+      features: ['clipboard-copy', 'clipboard-paste'],
+      decision: {
+        permitted: false,
+        until: null,
+        lines: [
+          line(
+            'approvals-missing',
+            false,
+            'It waits for an approval: 1 of 2.',
+            'An approver of Falkensee press shop gives it',
+          ),
+          line('ticket', true, 'CHG0031911 is approved.', null),
+        ],
+      },
     },
-  }),
-  request(4, 'Move the historian archive to the new volume', 'CHG0031796', [quarter(now - 50 * H), quarter(now - 46 * H)], {
-    state: 'ended',
-    approvals: [granted('Maria Brandt')],
-  }),
+  ),
+  request(
+    4,
+    'Move the historian archive to the new volume',
+    'CHG0031796',
+    [quarter(now - 50 * H), quarter(now - 46 * H)],
+    {
+      state: 'ended',
+      approvals: [granted('Maria Brandt')],
+    },
+  ),
 ]
 
 export function session(more: Partial<Session>): Session {

@@ -10,7 +10,14 @@ const files = ['spindle.par', 'tool_07.cfg', 'cell4_backup.tar', 'drive_fw_4.3.0
 for (let place = 0; place < 60; place++) {
   const t = place * 6_000
   const file = files[place % files.length] ?? ''
-  lines.push([t, place % 3 === 0 ? `service@eng-b:~$ sha256sum ${file}` : place % 3 === 1 ? `9f2c${place}e1  ${file}` : `service@eng-b:~$ ls -l ${file}`])
+  lines.push([
+    t,
+    place % 3 === 0
+      ? `service@eng-b:~$ sha256sum ${file}`
+      : place % 3 === 1
+        ? `9f2c${place}e1  ${file}`
+        : `service@eng-b:~$ ls -l ${file}`,
+  ])
 }
 lines[31] = [31 * 6_000, HOSTILE]
 const DURATION = 60 * 6_000
@@ -25,7 +32,11 @@ export function segmentText(number: number): string {
     ...lines
       .filter(([t]) => t >= t0 && t < t0 + SEGMENT)
       .map(([t, text]) =>
-        JSON.stringify([t / 1000 + 0.1, 'o', text.replace('service@eng-b', '\u001b[32mservice@eng-b\u001b[0m') + '\r\n']),
+        JSON.stringify([
+          t / 1000 + 0.1,
+          'o',
+          `${text.replace('service@eng-b', '\u001b[32mservice@eng-b\u001b[0m')}\r\n`,
+        ]),
       ),
   ]
   return `${JSON.stringify({ version: 2, width: 96, height: 26 })}\n${events.join('\n')}\n`
@@ -51,7 +62,9 @@ export function recording(id: string): Answer<'GET /api/recordings/:id'> {
     })),
     activity: {
       bucketMs: DURATION / 120,
-      output: Array.from({ length: 120 }, (_, n) => Math.max(0, Math.round(400 * Math.sin(n / 7) ** 2 * (n % 11)))),
+      output: Array.from({ length: 120 }, (_, n) =>
+        Math.max(0, Math.round(400 * Math.sin(n / 7) ** 2 * (n % 11))),
+      ),
       input: Array.from({ length: 120 }, (_, n) => (n % 5 < 3 ? (n * 7) % 13 : 0)),
     },
     markers: [
@@ -62,9 +75,15 @@ export function recording(id: string): Answer<'GET /api/recordings/:id'> {
       { tMs: 240_000, kind: 'extension', text: '30 more minutes given by Maria Brandt' },
       { tMs: 300_000, kind: 'warning', text: '15 minutes left' },
     ],
-    gaps: session.recording === 'recovered' ? [{ stream: 'screen', t0Ms: 200_000, t1Ms: 204_000, reason: 'gateway restarted' }] : [],
+    gaps:
+      session.recording === 'recovered'
+        ? [{ stream: 'screen', t0Ms: 200_000, t1Ms: 204_000, reason: 'gateway restarted' }]
+        : [],
     unanchoredTailMs: session.recording === 'recovered' ? 41_000 : 0,
-    lastCheck: { at: iso(Date.now() - 3 * 60 * M), verdict: session.recording === 'recovered' ? 'VALID-TRUNCATED' : 'VALID' },
+    lastCheck: {
+      at: iso(Date.now() - 3 * 60 * M),
+      verdict: session.recording === 'recovered' ? 'VALID-TRUNCATED' : 'VALID',
+    },
   }
 }
 

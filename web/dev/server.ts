@@ -135,7 +135,11 @@ Continue only if you agree, and only for the work of your change ticket.`
       return { ok: true }
     },
     'POST /api/sign-out': () => ({ ok: true }),
-    'POST /api/set-up/options': () => ({ name: 'Maria Brandt', challengeId: newId(), options: registration() }),
+    'POST /api/set-up/options': () => ({
+      name: 'Maria Brandt',
+      challengeId: newId(),
+      options: registration(),
+    }),
     'POST /api/set-up': () => ({ ok: true }),
     'GET /api/me/passkeys': () => (fixture.empty ? [] : one(persons, people.maria.id).passkeys),
     'POST /api/me/passkeys/options': () => ({ challengeId: newId(), options: registration() }),
@@ -153,7 +157,7 @@ Continue only if you agree, and only for the work of your change ticket.`
       ticket('CHG0031950', 'Robot cell 4: spindle drive firmware', Date.now() + 5 * H, Date.now() + 12 * H),
     ],
     'POST /api/tickets/lookup': ({ body }) =>
-      ticket(String(body['key']), 'Looked up change', Date.now() + 5 * H, Date.now() + 12 * H),
+      ticket(String(body.key), 'Looked up change', Date.now() + 5 * H, Date.now() + 12 * H),
     'POST /api/requests/preview': ({ body }) => {
       const has = (name: string) => body[name] !== undefined
       return {
@@ -167,11 +171,23 @@ Continue only if you agree, and only for the work of your change ticket.`
               line('identity', true, 'The asset’s host key is pinned.', null),
               ...(has('ticket')
                 ? [line('ticket', true, 'CHG0031950 is approved and names this asset.', null)]
-                : [line('ticket-unknown', false, 'No change ticket is named yet.', 'You choose it on the left')]),
+                : [
+                    line(
+                      'ticket-unknown',
+                      false,
+                      'No change ticket is named yet.',
+                      'You choose it on the left',
+                    ),
+                  ]),
               ...(has('window')
                 ? [line('window', true, 'The window lies inside the ticket’s planned time.', null)]
                 : []),
-              line('approvals-missing', false, 'One approval is needed.', 'An approver of Falkensee press shop gives it'),
+              line(
+                'approvals-missing',
+                false,
+                'One approval is needed.',
+                'An approver of Falkensee press shop gives it',
+              ),
             ]
           : [],
       }
@@ -187,9 +203,9 @@ Continue only if you agree, and only for the work of your change ticket.`
               : true,
         ),
       ),
-    'GET /api/requests/:id': ({ params }) => one(requests, params['id']),
+    'GET /api/requests/:id': ({ params }) => one(requests, params.id),
     'POST /api/requests/:id/decision/options': ({ params, body }) => {
-      const request = one(requests, params['id'])
+      const request = one(requests, params.id)
       return {
         challengeId: newId(),
         meaning: `I approve that ${request.requester.name} of ${request.requester.company} works on ${request.asset.name} in this window, under ${request.ticket.key}.`,
@@ -211,15 +227,15 @@ Continue only if you agree, and only for the work of your change ticket.`
             ending: request.ending,
             extension: null,
           },
-          constraints: body['constraints'] as Record<string, unknown>,
-          decision: body['decision'],
+          constraints: body.constraints as Record<string, unknown>,
+          decision: body.decision,
           meaning: 'I approve',
           nonce: 'x'.repeat(43),
         },
       }
     },
     'POST /api/requests/:id/decision': ({ params }) => {
-      const request = one(requests, params['id'])
+      const request = one(requests, params.id)
       request.state = 'approved'
       request.approvals.push({
         id: newId(),
@@ -234,25 +250,25 @@ Continue only if you agree, and only for the work of your change ticket.`
     },
     'GET /api/requests/:id/notice': () => ({ version: 3, text: NOTICE, accepted: false }),
     'POST /api/requests/:id/session': () => opening(liveSessionId),
-    'POST /api/sessions/:id/attach': ({ params }) => opening(params['id'] ?? ''),
-    'POST /api/sessions/:id/watch': ({ params }) => opening(params['id'] ?? ''),
+    'POST /api/sessions/:id/attach': ({ params }) => opening(params.id ?? ''),
+    'POST /api/sessions/:id/watch': ({ params }) => opening(params.id ?? ''),
     'POST /api/sessions/:id/extension': () => extension,
     'GET /api/extensions': ({ query }) => (fixture.empty || query.get('sessionId') ? [] : [extension]),
     'GET /api/sessions': ({ query }) => page(query.get('live') === 'true' ? live : [...live, ...past]),
-    'GET /api/sessions/:id': ({ params }) => one([...live, ...past], params['id']),
+    'GET /api/sessions/:id': ({ params }) => one([...live, ...past], params.id),
     'POST /api/sessions/:id/stop': ({ params }) => {
-      const place = live.findIndex((session) => session.id === params['id'])
+      const place = live.findIndex((session) => session.id === params.id)
       if (place >= 0) live.splice(place, 1)
       return { ok: true, closedAfterMs: 412 }
     },
     'POST /api/sessions/:id/stop-reason': () => ({ ok: true }),
-    'POST /api/sessions/:id/hold': ({ params }) => one(live, params['id']),
+    'POST /api/sessions/:id/hold': ({ params }) => one(live, params.id),
     'POST /api/sessions/:id/closing-note': ({ params, body }) => ({
-      ...one(live, params['id']),
-      closingNote: String(body['text']),
+      ...one(live, params.id),
+      closingNote: String(body.text),
     }),
     'GET /api/assets': () => (fixture.empty ? [] : assets),
-    'GET /api/assets/:id': ({ params }) => one(assets, params['id']),
+    'GET /api/assets/:id': ({ params }) => one(assets, params.id),
     'POST /api/endpoints/:id/identity/probe': () => ({
       algorithm: 'ssh-ed25519',
       fingerprint: 'SHA256:0aLk3yXrZ7nQm0LrYl8aY1J4oGk0Q0mGmX2cFq8o5E',
@@ -282,7 +298,10 @@ Continue only if you agree, and only for the work of your change ticket.`
       database: { ok: true, detail: '2 ms' },
       storage: { freeBytes: 214 * 1024 ** 3, reserveBytes: 10 * 1024 ** 3, ok: true },
       checkpoint: { size: 48_211, at: iso(Date.now() - 20_000) },
-      witness: { state: 'absent', detail: 'Without a witness, whoever holds database and log key could rewrite history.' },
+      witness: {
+        state: 'absent',
+        detail: 'Without a witness, whoever holds database and log key could rewrite history.',
+      },
       gateways: fixture.empty ? [] : gateways,
       unshippedRecordings: 5,
     }),
@@ -303,13 +322,23 @@ Continue only if you agree, and only for the work of your change ticket.`
     'GET /api/ticket-keys': () =>
       fixture.empty
         ? []
-        : [{ id: newId(), siteId: berlin.id, name: 'Change export 2026', kid: 'chg-export-2026', enabled: true, addedAt: iso(Date.now() - 30 * 24 * H) }],
-    'GET /api/recordings/:id': ({ params }) => recording(params['id'] ?? ''),
+        : [
+            {
+              id: newId(),
+              siteId: berlin.id,
+              name: 'Change export 2026',
+              kid: 'chg-export-2026',
+              enabled: true,
+              addedAt: iso(Date.now() - 30 * 24 * H),
+            },
+          ],
+    'GET /api/recordings/:id': ({ params }) => recording(params.id ?? ''),
     'GET /api/recordings/:id/screen/:segment': ({ params }) => {
-      fixture.segments.push(Number(params['segment']))
-      return segmentText(Number(params['segment']))
+      fixture.segments.push(Number(params.segment))
+      return segmentText(Number(params.segment))
     },
-    'GET /api/recordings/:id/text': ({ query }) => textLines(query.get('search'), Number(query.get('afterMs') ?? 0)),
+    'GET /api/recordings/:id/text': ({ query }) =>
+      textLines(query.get('search'), Number(query.get('afterMs') ?? 0)),
     'POST /api/recordings/:id/verify': () => ({
       verdict: 'VALID',
       at: iso(Date.now()),
@@ -321,29 +350,46 @@ Continue only if you agree, and only for the work of your change ticket.`
         'Grant and 1 approval match, the approver is not the requester',
         'The last input lies inside the window',
       ]
-        .map((text, place) => ({ name: `check-${place}`, result: 'passed' as 'passed' | 'absent', code: null as string | null, text }))
-        .concat([{ name: 'witness', result: 'absent', code: 'witness-absent', text: 'No witness has cosigned: nobody else keeps a copy of the checkpoints' }]),
+        .map((text, place) => ({
+          name: `check-${place}`,
+          result: 'passed' as 'passed' | 'absent',
+          code: null as string | null,
+          text,
+        }))
+        .concat([
+          {
+            name: 'witness',
+            result: 'absent',
+            code: 'witness-absent',
+            text: 'No witness has cosigned: nobody else keeps a copy of the checkpoints',
+          },
+        ]),
     }),
     'GET /api/audit': () =>
       page(
-        ['session.start', 'approval.granted', 'session.hold', 'recording.anchor', 'sign-in.failed', 'recording.view'].map(
-          (action, place) => ({
-            index: 48_211 - place,
-            id: newId(),
-            time: iso(Date.now() - place * 7 * M),
-            type: action.split('.')[0] ?? '',
-            action,
-            result: action.endsWith('failed') ? 'denied' : 'ok',
-            actor: place % 2 ? 'Maria Brandt' : 'Dana Whitfield, Keller Robotics',
-            object: `session ${liveSessionId}`,
-            reason: action === 'session.hold' ? 'Somebody is in the cell.' : null,
-            sourceAddress: '198.51.100.23',
-            session: liveSessionId,
-            request: null,
-            details: { grant: 'a3f1c09e5b7d4268', serial: 1 },
-            leaf: 'a3f1c09e5b7d42688f0c1e2d3b4a59687f6e5d4c3b2a19080716253443526170',
-          }),
-        ),
+        [
+          'session.start',
+          'approval.granted',
+          'session.hold',
+          'recording.anchor',
+          'sign-in.failed',
+          'recording.view',
+        ].map((action, place) => ({
+          index: 48_211 - place,
+          id: newId(),
+          time: iso(Date.now() - place * 7 * M),
+          type: action.split('.')[0] ?? '',
+          action,
+          result: action.endsWith('failed') ? 'denied' : 'ok',
+          actor: place % 2 ? 'Maria Brandt' : 'Dana Whitfield, Keller Robotics',
+          object: `session ${liveSessionId}`,
+          reason: action === 'session.hold' ? 'Somebody is in the cell.' : null,
+          sourceAddress: '198.51.100.23',
+          session: liveSessionId,
+          request: null,
+          details: { grant: 'a3f1c09e5b7d4268', serial: 1 },
+          leaf: 'a3f1c09e5b7d42688f0c1e2d3b4a59687f6e5d4c3b2a19080716253443526170',
+        })),
       ),
     'GET /api/integrity': () => ({
       sessions: 214,
@@ -351,7 +397,9 @@ Continue only if you agree, and only for the work of your change ticket.`
       recovered: fixture.alarms ? 2 : 0,
       arriving: 1,
       missing: fixture.alarms ? [{ sessionId: newId(), endedAt: iso(Date.now() - 3 * H) }] : [],
-      gaps: fixture.alarms ? [{ recordingId: newId(), stream: 'screen', reason: 'gateway restarted, 4 s' }] : [],
+      gaps: fixture.alarms
+        ? [{ recordingId: newId(), stream: 'screen', reason: 'gateway restarted, 4 s' }]
+        : [],
       checkpoint: { size: 48_211, at: iso(Date.now() - 20_000) },
       witness: { state: 'absent', detail: 'None is set up. Verification reports it as absent.' },
       lastSelfCheckAt: iso(Date.now() - 11 * M),
@@ -411,7 +459,9 @@ export async function startFixture(dist: string, port = 0): Promise<Fixture> {
     if (url.pathname.startsWith('/api/') || url.pathname.startsWith('/auth/')) {
       const chunks: Buffer[] = []
       for await (const chunk of incoming) chunks.push(chunk as Buffer)
-      const body = chunks.length ? (JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>) : {}
+      const body = chunks.length
+        ? (JSON.parse(Buffer.concat(chunks).toString()) as Record<string, unknown>)
+        : {}
       const refuse = (status: number, code: string, message: string, next: string) => {
         reply.writeHead(status, { 'content-type': 'application/json' })
         reply.end(JSON.stringify({ code, message, next, requestId: newId() }))
@@ -423,9 +473,13 @@ export async function startFixture(dist: string, port = 0): Promise<Fixture> {
       for (const route of routes) {
         const match = route.method === incoming.method ? route.pattern.exec(url.pathname) : null
         if (!match) continue
-        const params = Object.fromEntries(route.names.map((name, place) => [name, decodeURIComponent(match[place + 1] ?? '')]))
+        const params = Object.fromEntries(
+          route.names.map((name, place) => [name, decodeURIComponent(match[place + 1] ?? '')]),
+        )
         const answer = table[route.key]?.({ params, query: url.searchParams, body })
-        reply.writeHead(200, { 'content-type': typeof answer === 'string' ? 'text/plain' : 'application/json' })
+        reply.writeHead(200, {
+          'content-type': typeof answer === 'string' ? 'text/plain' : 'application/json',
+        })
         reply.end(typeof answer === 'string' ? answer : JSON.stringify(answer))
         return
       }
@@ -433,7 +487,8 @@ export async function startFixture(dist: string, port = 0): Promise<Fixture> {
       return
     }
     const file = normalize(join(dist, url.pathname))
-    const real = file.startsWith(dist) && existsSync(file) && statSync(file).isFile() ? file : join(dist, 'index.html')
+    const real =
+      file.startsWith(dist) && existsSync(file) && statSync(file).isFile() ? file : join(dist, 'index.html')
     reply.writeHead(200, {
       'content-type': TYPES[extname(real)] ?? 'application/octet-stream',
       'content-security-policy': CSP,

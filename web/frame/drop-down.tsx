@@ -58,9 +58,20 @@ export function DropDown(props: {
   )
 }
 
-export function DropDownChoice(props: { chosen: boolean; onClick: () => void; icon: ReactNode; children: ReactNode }) {
+export function DropDownChoice(props: {
+  chosen: boolean
+  onClick: () => void
+  icon: ReactNode
+  children: ReactNode
+}) {
   return (
-    <button type="button" className="drop-down-item" aria-pressed={props.chosen} onClick={props.onClick} data-closes>
+    <button
+      type="button"
+      className="drop-down-item"
+      aria-pressed={props.chosen}
+      onClick={props.onClick}
+      data-closes
+    >
       <span className="icon-gap">{props.chosen ? props.icon : null}</span>
       {props.children}
     </button>

@@ -245,7 +245,12 @@ function PersonMenu({ me }: { me: Me }) {
         High contrast
       </Choice>
       <hr />
-      <button type="button" className="drop-down-item" data-closes onClick={() => signOut.mutate({ body: {} })}>
+      <button
+        type="button"
+        className="drop-down-item"
+        data-closes
+        onClick={() => signOut.mutate({ body: {} })}
+      >
         <IconLogout size={16} aria-hidden /> Sign out
       </button>
     </DropDown>

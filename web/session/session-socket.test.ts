@@ -17,7 +17,9 @@ class FakeSocket {
     this.readyState = 3
   }
   texts() {
-    return this.sent.filter((data) => typeof data === 'string').map((data) => JSON.parse(data as string) as { type: string })
+    return this.sent
+      .filter((data) => typeof data === 'string')
+      .map((data) => JSON.parse(data as string) as { type: string })
   }
 }
 
@@ -132,7 +134,12 @@ describe('the session socket', () => {
   })
 
   it('stops at a refusal, goes on when the broker is away', async () => {
-    const refusal = new ApiFailure(404, { code: 'not-found', message: 'No such session.', next: 'Go back.', requestId: 'r' })
+    const refusal = new ApiFailure(404, {
+      code: 'not-found',
+      message: 'No such session.',
+      next: 'Go back.',
+      requestId: 'r',
+    })
     tickets = [async () => Promise.reject(refusal)]
     await make().connect()
     expect(events.at(-1)).toMatchObject({ type: 'refused' })

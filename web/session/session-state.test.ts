@@ -24,8 +24,8 @@ const state = (more: Partial<Extract<TerminalDown, { type: 'state' }>> = {}): Te
   ...more,
 })
 const down = (message: TerminalDown, now = 0): SessionEvent => ({ type: 'down', message, now })
-const after = (...events: SessionEvent[]): SessionPage => events.reduce(reduce, BEGINNING)
-const live = () => after({ type: 'opened' }, down(hello), down(state(), 1000))
+const played = (...events: SessionEvent[]): SessionPage => events.reduce(reduce, BEGINNING)
+const live = () => played({ type: 'opened' }, down(hello), down(state(), 1000))
 
 describe('a session page', () => {
   it('types only when connected, live and not frozen', () => {
@@ -33,8 +33,8 @@ describe('a session page', () => {
     expect(mayType(live())).toBe(true)
     expect(mayType(reduce(live(), down(state({ state: 'held', inputFrozen: true }))))).toBe(false)
     expect(mayType(reduce(live(), { type: 'lost', code: 1006 }))).toBe(false)
-    expect(mayType(after({ type: 'opened' }, down({ ...hello, use: 'watch' }), down(state())))).toBe(false)
-    expect(mayType(after({ type: 'opened' }, down({ ...hello, viewOnly: true }), down(state())))).toBe(false)
+    expect(mayType(played({ type: 'opened' }, down({ ...hello, use: 'watch' }), down(state())))).toBe(false)
+    expect(mayType(played({ type: 'opened' }, down({ ...hello, viewOnly: true }), down(state())))).toBe(false)
     expect(mayUse(live(), 'clipboard-paste')).toBe(true)
     expect(mayUse(live(), 'clipboard-copy')).toBe(false)
     expect(mayUse(BEGINNING, 'clipboard-copy')).toBe(false)
@@ -51,7 +51,10 @@ describe('a session page', () => {
   })
 
   it('says who holds it and why', () => {
-    const held = reduce(live(), down(state({ state: 'held', inputFrozen: true, cause: 'Somebody is in the cell.', by: 'J. Vogel' })))
+    const held = reduce(
+      live(),
+      down(state({ state: 'held', inputFrozen: true, cause: 'Somebody is in the cell.', by: 'J. Vogel' })),
+    )
     expect(held).toMatchObject({ state: 'held', cause: 'Somebody is in the cell.', by: 'J. Vogel' })
   })
 
@@ -64,7 +67,11 @@ describe('a session page', () => {
 
   it('is over when the session ended, another window took it, or access was withdrawn', () => {
     const ended = reduce(live(), down(state({ state: 'closed', end: 'window-closed', message: 'Over.' })))
-    expect(reduce(ended, { type: 'lost', code: 1005 })).toMatchObject({ link: 'over', end: 'window-closed', message: 'Over.' })
+    expect(reduce(ended, { type: 'lost', code: 1005 })).toMatchObject({
+      link: 'over',
+      end: 'window-closed',
+      message: 'Over.',
+    })
     expect(reduce(live(), { type: 'lost', code: 4000 }).link).toBe('over')
     expect(reduce(live(), { type: 'lost', code: 4409 }).closedBecause).toBe('replaced')
     const revoked = reduce(live(), { type: 'lost', code: 4410 })

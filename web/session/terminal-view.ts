@@ -54,7 +54,7 @@ export function makeTerminal(place: HTMLElement): TerminalView {
       terminal.options.fontSize = 14
       terminal.resize(cols, rows)
       const proposed = fitting.proposeDimensions()
-      if (!proposed || !proposed.cols || !proposed.rows) return
+      if (!proposed?.cols || !proposed.rows) return
       const share = Math.min(proposed.cols / cols, proposed.rows / rows)
       terminal.options.fontSize = Math.max(5, Math.min(20, Math.floor(14 * share * 2) / 2))
     },

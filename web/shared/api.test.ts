@@ -46,7 +46,10 @@ describe('the client', () => {
       .mockImplementationOnce(async () => json(200, { sessionId: id, socket: '/ws', ticket: 't' }))
     const asked = vi.fn(async () => true)
     setHooks({ stepUp: asked })
-    const opening = await call('POST /api/requests/:id/session', { params: { id }, body: { noticeVersion: 1 } })
+    const opening = await call('POST /api/requests/:id/session', {
+      params: { id },
+      body: { noticeVersion: 1 },
+    })
     expect(opening.ticket).toBe('t')
     expect(asked).toHaveBeenCalledOnce()
     expect(fetched).toHaveBeenCalledTimes(2)

@@ -5,11 +5,11 @@ export type Contrast = 'system' | 'high'
 
 export function readContrast(): Contrast {
   const kept = localStorage.getItem(KEY) === 'high' ? 'high' : 'system'
-  document.documentElement.dataset['contrast'] = kept
+  document.documentElement.dataset.contrast = kept
   return kept
 }
 
 export function keepContrast(value: Contrast): void {
   localStorage.setItem(KEY, value)
-  document.documentElement.dataset['contrast'] = value
+  document.documentElement.dataset.contrast = value
 }

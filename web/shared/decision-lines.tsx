@@ -4,7 +4,15 @@ import type { Answer } from './api.ts'
 type Decision = Answer<'POST /api/requests/preview'>
 
 /** What decideAccess says: first what is missing and who can give it, then what holds. */
-export function DecisionLines({ decision, only, without }: { decision: Decision; only?: 'missing'; without?: string }) {
+export function DecisionLines({
+  decision,
+  only,
+  without,
+}: {
+  decision: Decision
+  only?: 'missing'
+  without?: string
+}) {
   const missing = decision.lines.filter((line) => !line.holds && line.code !== without)
   const holds = only ? [] : decision.lines.filter((line) => line.holds)
   return (

@@ -318,9 +318,8 @@ export function TimeLeft({ from, to, now, label }: { from: At; to: At; now: numb
 export function TableFrame({ label, children }: { label: string; children: ReactNode }) {
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard (WCAG 2.1.1)
-    // biome-ignore lint/a11y/useSemanticElements: a group of controls is not meant
-    <div role="group" className="table-frame" aria-label={label} tabIndex={0}>
-      <table>{children}</table>
+    <div className="table-frame" tabIndex={0}>
+      <table aria-label={label}>{children}</table>
     </div>
   )
 }

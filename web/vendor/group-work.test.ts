@@ -41,7 +41,10 @@ describe('a proposed window', () => {
   it('keeps what fits and begins now inside a running plan', () => {
     const kept = { from: now + 6 * H, to: now + 7 * H }
     expect(proposeWindow(planned, kept, now)).toEqual(kept)
-    expect(proposeWindow(planned, null, now + 6 * H + 60_000)).toEqual({ from: now + 6 * H, to: now + 10 * H })
+    expect(proposeWindow(planned, null, now + 6 * H + 60_000)).toEqual({
+      from: now + 6 * H,
+      to: now + 10 * H,
+    })
   })
   it('is none without planned time or when it is over', () => {
     expect(proposeWindow({ plannedStart: null, plannedEnd: null }, null, now)).toBeNull()

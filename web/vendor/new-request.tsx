@@ -2,7 +2,7 @@ import { Button, Checkbox, NativeSelect, Textarea, TextInput } from '@mantine/co
 import { useDebouncedValue } from '@mantine/hooks'
 import { IconSearch } from '@tabler/icons-react'
 import { useQuery } from '@tanstack/react-query'
-import { useEffect, useState } from 'react'
+import { useEffect, useRef, useState } from 'react'
 import { useNavigate, useParams } from 'react-router'
 import type { Feature } from '../../broker/domain/words.ts'
 import { type Answer, type BodyInput, call } from '../shared/api.ts'
@@ -168,6 +168,7 @@ function RequestForm({ targets, former }: { targets: Target[]; former: Request |
               />
             ) : null}
             <TicketPicker
+              key={target.endpointId}
               target={target}
               ticket={ticket}
               take={takeTicket}
@@ -336,12 +337,14 @@ function TicketPicker(props: {
   const known = useRead('GET /api/my/tickets', { query: { endpointId: target.endpointId } })
   const lookup = useAct('POST /api/tickets/lookup', take)
   const zone = target.asset.site.timeZone
+  const offered = useRef(false)
   const only = known.data?.length === 1 ? known.data[0] : undefined
   // The usual case: one planned change names this asset. It is filled in, and can be changed.
   useEffect(() => {
-    if (!ticket && only) take(only)
-    // biome-ignore lint/correctness/useExhaustiveDependencies: only when the one ticket becomes known
-  }, [only])
+    if (ticket || !only || offered.current) return
+    offered.current = true
+    take(only)
+  }, [only, ticket, take])
   if (ticket)
     return (
       <fieldset>
