@@ -27,7 +27,7 @@ import { CredentialDesk } from './link/credential-desk.ts'
 import { EventSender } from './link/event-sender.ts'
 import { Journal } from './link/journal.ts'
 import { processMs } from './pool/messages.ts'
-import { defaultWorkers, Pool } from './pool/pool.ts'
+import { defaultWorkers, type LostSession, Pool } from './pool/pool.ts'
 import { sentenceFor } from './session/sentences.ts'
 import { probeSsh } from './ssh/probe.ts'
 import { VERSION } from './version.ts'
@@ -111,6 +111,7 @@ class Gateway implements RunningGateway {
   #pool!: Pool
   #screenModel!: ReturnType<typeof startScreenModel>
   #space: SpoolSpace = { freeBytes: 0, reserveBytes: 0, aboveReserve: false }
+  #recovering: Promise<void> = Promise.resolve()
   #modelLost = false
   #stopping = false
 
@@ -165,7 +166,7 @@ class Gateway implements RunningGateway {
     )
     if (this.#journal.damaged > 0)
       this.#log.error({ lines: this.#journal.damaged }, 'journal lines do not verify and were left out')
-    await this.#recover()
+    await this.#recover({ sessions: [], reported: [] })
     await this.#look()
     this.#screenModel = startScreenModel(entries?.screenModel)
     void this.#screenModel.died.then((error) => {
@@ -183,9 +184,12 @@ class Gateway implements RunningGateway {
           this.#openedBy.delete(closed.session)
           void this.#anchor(closed.heads)
           if (closed.sealed) this.#shipper.ship(closed.recording)
-          else void this.#recover()
+          else void this.#recover({ sessions: [], reported: [closed.session] })
         },
-        crashed: (sessions, why) => void this.#crashed(sessions, why),
+        crashed: (sessions, why) => {
+          this.#log.error({ sessions: sessions.map((one) => one.session), why }, 'a session worker died')
+          void this.#recover({ sessions, reported: [] })
+        },
       },
       async () => {
         const screenModel = this.#screenModel.connect()
@@ -265,8 +269,25 @@ class Gateway implements RunningGateway {
     })
   }
 
-  /** Finishes what a crash left. Each recovered session is reported closed: it never goes on by itself. */
-  async #recover(): Promise<void> {
+  /** One recovery at a time: two would sign two manifests for one recording. */
+  #recover(after: { sessions: LostSession[]; reported: readonly string[] }): Promise<void> {
+    this.#recovering = this.#recovering
+      .then(() => this.#recoverNow(after))
+      .catch((error: unknown) => this.#wentWrong(error))
+    return this.#recovering
+  }
+
+  /**
+   * Finishes what a crash left, and reports its sessions closed: they never go on by themselves. `sessions` are known to
+   * be lost, with a recording or without; for those in `reported` the session itself has said how it ended.
+   */
+  async #recoverNow({
+    sessions,
+    reported,
+  }: {
+    sessions: LostSession[]
+    reported: readonly string[]
+  }): Promise<void> {
     await this.#shipper.tidy()
     const { sign } = this.#identity
     const recovery = await recoverSpool({
@@ -278,46 +299,28 @@ class Gateway implements RunningGateway {
       clock: this.#clock,
       isLive: (recording) => this.#pool?.isLive(recording) ?? false,
     })
+    const lost = new Map(sessions.map((one) => [one.session, one]))
     for (const { recording, manifest, problems, lastMs } of recovery.recovered) {
-      this.#log.warn({ recording, lastMs, problems }, 'recording recovered')
-      this.#report({
-        kind: 'session-closed',
-        session: manifest.session,
-        end: 'gateway-stopped',
-        message: sentenceFor('gateway-stopped'),
-        by: null,
-        closedAfterMs: null,
-        bytesOut: 0,
-        bytesIn: 0,
-        at: this.#clock.wall(),
-      })
-      for (const gap of manifest.gaps)
-        this.#report({
-          kind: 'recording-gap',
-          session: manifest.session,
-          stream: gap.stream,
-          reason: gap.reason,
-          at: this.#clock.wall(),
-        })
+      const { session, gaps } = manifest
+      this.#log.warn({ recording, session, lastMs, problems }, 'recording recovered')
+      if (!lost.has(session)) lost.set(session, { session, recording, stop: null })
+      for (const { stream, reason } of gaps)
+        this.#report({ kind: 'recording-gap', session, stream, reason, at: this.#clock.wall() })
       this.#shipper.ship(recording)
     }
     for (const { recording, reason } of recovery.skipped)
       this.#log.warn({ recording, reason }, 'not recovered')
-  }
-
-  async #crashed(sessions: { session: string; recording: string }[], why: string): Promise<void> {
-    this.#log.error({ sessions: sessions.map((one) => one.session), why }, 'a session worker died')
-    await this.#recover()
-    // Those that had no recording yet.
-    for (const { session } of sessions) {
+    for (const { session, stop } of lost.values()) {
       this.#openedBy.delete(session)
+      if (reported.includes(session)) continue
+      const end = stop?.end ?? 'gateway-stopped'
       this.#report({
         kind: 'session-closed',
         session,
-        end: 'gateway-stopped',
-        message: 'A part of the gateway failed and the session was ended.',
-        by: null,
-        closedAfterMs: null,
+        end,
+        message: sentenceFor(end),
+        by: stop?.by ?? null,
+        closedAfterMs: stop?.tookMs ?? null,
         bytesOut: 0,
         bytesIn: 0,
         at: this.#clock.wall(),

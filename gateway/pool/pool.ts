@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
-import type { SessionState } from '../../broker/domain/words.ts'
+import type { SessionEnd, SessionState } from '../../broker/domain/words.ts'
 import type { AnchorHead } from '../../recordings/format/anchor.ts'
-import type { FromWorker, ToWorker, WorkerStart } from './messages.ts'
+import { type FromWorker, processMs, type ToWorker, type WorkerStart } from './messages.ts'
 
 type Distribute<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 type Asked = Distribute<
@@ -22,7 +22,14 @@ export interface PoolHandlers {
   credential(ask: { session: string; grant: string }): Promise<string | null>
   closed(closed: Extract<FromWorker, { type: 'closed' }>): void
   /** A thread died with these sessions in it. */
-  crashed(sessions: { session: string; recording: string }[], why: string): void
+  crashed(sessions: LostSession[], why: string): void
+}
+
+/** A session whose thread died; `stop` when that was how an operator's order was carried out. */
+export interface LostSession {
+  session: string
+  recording: string
+  stop: { end: SessionEnd; by: string; tookMs: number } | null
 }
 
 /** What each new worker is given. */
@@ -36,6 +43,7 @@ interface Running {
   serial: number
   state: SessionState
   worker: PooledWorker
+  stop: LostSession['stop']
 }
 
 interface PooledWorker {
@@ -95,7 +103,15 @@ export class Pool {
     if (this.#running.has(session)) return { ok: false, code: 'already-open', tookMs: null }
     const [worker] = [...this.#workers].sort((a, b) => a.sessions.size - b.sessions.size)
     if (!worker || this.#stopping) return { ok: false, code: 'gateway-stopping', tookMs: null }
-    this.#running.set(session, { session, recording, grant: jti, serial, state: 'opening', worker })
+    this.#running.set(session, {
+      session,
+      recording,
+      grant: jti,
+      serial,
+      state: 'opening',
+      worker,
+      stop: null,
+    })
     worker.sessions.add(session)
     const answer = await this.#ask(worker, message)
     if (!answer.ok) this.#forget(session)
@@ -105,14 +121,15 @@ export class Pool {
   async tell(message: Distribute<Extract<ToWorker, { type: 'dial' | 'command' }>, 'id'>): Promise<Answer> {
     const running = this.#running.get(message.session)
     if (!running) return { ok: false, code: 'no-such-session', tookMs: null }
-    const stop = message.type === 'command' && message.command === 'stop'
-    const answer = await this.#ask(running.worker, message, stop ? STUCK_MS : ANSWER_MS)
-    if (stop && answer.code === 'no-answer') {
-      // The kill switch wins over whatever keeps that thread busy; its sockets close with it.
-      await running.worker.thread.terminate()
-      return { ok: true, code: null, tookMs: STUCK_MS }
-    }
-    return answer
+    if (message.type !== 'command' || message.command !== 'stop')
+      return await this.#ask(running.worker, message)
+    const answer = await this.#ask(running.worker, message, STUCK_MS)
+    if (answer.code !== 'no-answer' || !this.#running.has(message.session)) return answer
+    // The kill switch wins over whatever keeps that thread busy; its sockets close with it.
+    const since = processMs() - message.receivedAt
+    running.stop = { end: message.end, by: message.by, tookMs: since }
+    await running.worker.thread.terminate()
+    return { ok: true, code: null, tookMs: processMs() - message.receivedAt }
   }
 
   renew(message: Extract<ToWorker, { type: 'lease' }>): void {

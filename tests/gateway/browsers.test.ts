@@ -74,6 +74,7 @@ describe.skipIf(missing)(`browsers come and go${missing ? ` (skipped: ${missing}
     await watcher.sees('seen-8')
     expect(watcher.last('hello')).toMatchObject({ use: 'watch', viewOnly: true })
     await until(() => browser.last('watchers')?.names.includes('Olga Operator') === true)
+    await until(() => broker.eventsOf('watcher', grant.session).length > 0)
     expect(broker.eventsOf('watcher', grant.session)[0]).toMatchObject({
       joined: true,
       name: 'Olga Operator',

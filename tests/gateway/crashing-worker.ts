@@ -1,0 +1,12 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { workerData } from 'node:worker_threads'
+
+/** The real session worker, in a thread that dies, or hangs for ever, when a test puts a file beside the spool. */
+await import('../../gateway/pool/worker.ts')
+
+const beside = (name: string) => join((workerData as { spool: string }).spool, '..', name)
+setInterval(() => {
+  if (existsSync(beside('crash-now'))) process.exit(7)
+  if (existsSync(beside('hang-now'))) for (;;);
+}, 20)

@@ -1,0 +1,59 @@
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { type House, openSession, startHouse } from './house.ts'
+import { until } from './until.ts'
+
+const missing = opensshMissing()
+
+describe.skipIf(missing)(`session workers that fail${missing ? ` (skipped: ${missing})` : ''}`, () => {
+  let lab: LabSshd
+  let house: House
+  beforeAll(async () => {
+    lab = await startOpenssh()
+    house = await startHouse({
+      workers: 1,
+      entries: { worker: new URL('./crashing-worker.ts', import.meta.url) },
+    })
+  })
+  afterEach(async () => {
+    for (const name of ['crash-now', 'hang-now']) await rm(join(house.dataDir, name), { force: true })
+  })
+  afterAll(async () => {
+    await house?.stop()
+    await lab?.stop()
+  })
+
+  it('a thread that dies: its sessions are reported, their recordings recovered, a new thread takes over', async () => {
+    const { broker } = house
+    const { grant, browser } = await openSession(house, lab)
+    browser.type('echo kept-$((1+1))\n')
+    await browser.sees('kept-2')
+    await until(() => broker.eventsOf('session-live', grant.session).length > 0)
+    // Longer than the recorder's flush, so that there is something to recover.
+    await new Promise((done) => setTimeout(done, 1500))
+    await writeFile(join(house.dataDir, 'crash-now'), '')
+    expect((await broker.closed(grant)).end).toBe('gateway-stopped')
+    await rm(join(house.dataDir, 'crash-now'))
+    await until(() => broker.receipts.has(grant.recording), 'receipt')
+    await until(() => browser.closed !== null)
+    expect(broker.eventsOf('session-closed', grant.session)).toHaveLength(1)
+    await until(async () => (await broker.open(broker.grant(lab)))?.ok === true, 'a new worker')
+  })
+
+  it('a thread that hangs: an operator’s stop still closes the asset’s socket in 5 s', async () => {
+    const { broker } = house
+    const { grant } = await openSession(house, lab)
+    const before = (await lab.connections()).length
+    await writeFile(join(house.dataDir, 'hang-now'), '')
+    await new Promise((done) => setTimeout(done, 100))
+    const asked = performance.now()
+    const done = await broker.command(grant, 'stop')
+    expect(done).toMatchObject({ ok: true })
+    await rm(join(house.dataDir, 'hang-now'))
+    await until(async () => (await lab.connections()).length < before, 'socket closed', 5000)
+    expect(performance.now() - asked).toBeLessThan(5000)
+    expect(await broker.closed(grant)).toMatchObject({ end: 'operator-stopped', by: 'Olga Operator' })
+  })
+})
