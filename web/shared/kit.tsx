@@ -301,14 +301,8 @@ export function TimeLeft({ from, to, now, label }: { from: At; to: At; now: numb
   const share = end > start ? Math.min(1, left / (end - start)) : 0
   const tone = left <= 5 * 60_000 ? 'alarm' : left <= 15 * 60_000 ? 'attention' : 'normal'
   return (
-    <div
-      className={`time-left tone-bar-${tone}`}
-      role="meter"
-      aria-label={label}
-      aria-valuemin={0}
-      aria-valuemax={100}
-      aria-valuenow={Math.round(share * 100)}
-    >
+    // The same is said in words beside it.
+    <div className={`time-left tone-bar-${tone}`} title={label} aria-hidden="true">
       <span style={{ width: `${share * 100}%` }} />
     </div>
   )
