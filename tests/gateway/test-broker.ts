@@ -54,10 +54,10 @@ import { until } from './until.ts'
  * own, so that a test can hand the gateway anything.
  */
 export class TestBroker {
-  readonly gateway = randomUUID()
-  readonly deployment = randomUUID()
-  readonly site = { id: randomUUID(), name: 'Werk Nord' }
-  readonly signing = ed25519()
+  gateway: string = randomUUID()
+  deployment: string = randomUUID()
+  site = { id: randomUUID() as string, name: 'Werk Nord' }
+  signing = ed25519()
   readonly replay = p256()
   readonly input = p256()
   readonly escrow = p256()
@@ -88,9 +88,14 @@ export class TestBroker {
   readonly #sockets = new Set<Socket>()
   #linkCredentials!: { certificate: string; key: string }
 
-  static async start(): Promise<TestBroker> {
+  /** `beside`: a second broker of the same deployment. */
+  static async start(beside?: TestBroker): Promise<TestBroker> {
     const broker = new TestBroker()
-    broker.#ca = await createLinkCa(broker.deployment, Date.now())
+    if (beside) {
+      const { gateway, deployment, site, signing, sealKey, gatewaySignKey } = beside
+      Object.assign(broker, { gateway, deployment, site, signing, sealKey, gatewaySignKey })
+    }
+    broker.#ca = beside ? beside.#ca : await createLinkCa(broker.deployment, Date.now())
     const server = await serverCredentials(broker.#ca, Date.now())
     broker.#linkCredentials = { certificate: server.certificate, key: server.key.reveal() }
     broker.token = newEnrolmentToken(caFingerprint(broker.#ca.certificate)).token
