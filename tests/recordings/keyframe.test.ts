@@ -16,6 +16,7 @@ const PROGRAMS = ['vim', 'tmux', 'less', 'mc']
 const ALL = process.env.KEYFRAME_BOUNDARIES === 'all'
 const MODEL_BOUNDARIES = ALL ? Number.MAX_SAFE_INTEGER : 700
 const PLAYER_BOUNDARIES = ALL ? 2000 : 120
+const TIMEOUT = ALL ? 1_800_000 : 120_000
 
 let captures: Capture[] = []
 beforeAll(async () => {
@@ -52,28 +53,32 @@ function boundaries(
 }
 
 describe('a keyframe of the model', () => {
-  test.each(PROGRAMS)('%s', (name) => {
-    const capture = captured(name)
-    const { cols, rows, output } = capture
-    expect(output.length).toBeGreaterThan(4000)
-    const end = newTerminal(cols, rows)
-    void end.state._inputHandler.parse(output)
-    const atEnd = describeState(end.state)
-    let count = 0
-    boundaries(capture, MODEL_BOUNDARIES, (position, state) => {
-      const restored = newTerminal(cols, rows)
-      void restored.state._inputHandler.parse(keyframeOf(state))
-      expect(describeState(restored.state), `${name} at ${position}`).toBe(describeState(state))
-      count += 1
-      // The rest of the program's own output is the further output.
-      if (count % 12 === 0) {
-        void restored.state._inputHandler.parse(output.subarray(position))
-        expect(describeState(restored.state), `${name} from ${position} to its end`).toBe(atEnd)
-      }
-      restored.terminal.dispose()
-    })
-    expect(count).toBeGreaterThan(200)
-  })
+  test.each(PROGRAMS)(
+    '%s',
+    (name) => {
+      const capture = captured(name)
+      const { cols, rows, output } = capture
+      expect(output.length).toBeGreaterThan(4000)
+      const end = newTerminal(cols, rows)
+      void end.state._inputHandler.parse(output)
+      const atEnd = describeState(end.state)
+      let count = 0
+      boundaries(capture, MODEL_BOUNDARIES, (position, state) => {
+        const restored = newTerminal(cols, rows)
+        void restored.state._inputHandler.parse(keyframeOf(state))
+        expect(describeState(restored.state), `${name} at ${position}`).toBe(describeState(state))
+        count += 1
+        // The rest of the program's own output is the further output.
+        if (count % (ALL ? 400 : 12) === 0) {
+          void restored.state._inputHandler.parse(output.subarray(position))
+          expect(describeState(restored.state), `${name} from ${position} to its end`).toBe(atEnd)
+        }
+        restored.terminal.dispose()
+      })
+      expect(count).toBeGreaterThan(200)
+    },
+    TIMEOUT,
+  )
 })
 
 interface Vt {
@@ -166,30 +171,34 @@ describe("a keyframe in the player's emulator", () => {
     return `rgb ${view.getUint8(at + 1)} ${view.getUint8(at + 2)} ${view.getUint8(at + 3)}`
   }
 
-  test.each(PROGRAMS)('%s', async (name) => {
-    const capture = captured(name)
-    const { cols, rows, output } = capture
-    const cuts: { position: number; keyframe: string }[] = []
-    boundaries(capture, PLAYER_BOUNDARIES, (position, state) => {
-      cuts.push({ position, keyframe: new TextDecoder().decode(keyframeOf(state)) })
-    })
-    const text = new TextDecoder()
-    const fromStart = await build(cols, rows)
-    const end = await build(cols, rows)
-    end.feed(new TextDecoder().decode(output))
-    const atEnd = drawn(end, rows)
-    let played = 0
-    for (const [index, { position, keyframe }] of cuts.entries()) {
-      fromStart.feed(text.decode(output.subarray(played, position), { stream: true }))
-      played = position
-      const restored = await build(cols, rows)
-      restored.feed(keyframe)
-      expect(drawn(restored, rows), `${name} at ${position}`).toBe(drawn(fromStart, rows))
-      if (index % 6 === 0) {
-        restored.feed(new TextDecoder().decode(output.subarray(position)))
-        expect(drawn(restored, rows), `${name} from ${position} to its end`).toBe(atEnd)
+  test.each(PROGRAMS)(
+    '%s',
+    async (name) => {
+      const capture = captured(name)
+      const { cols, rows, output } = capture
+      const cuts: { position: number; keyframe: string }[] = []
+      boundaries(capture, PLAYER_BOUNDARIES, (position, state) => {
+        cuts.push({ position, keyframe: new TextDecoder().decode(keyframeOf(state)) })
+      })
+      const text = new TextDecoder()
+      const fromStart = await build(cols, rows)
+      const end = await build(cols, rows)
+      end.feed(new TextDecoder().decode(output))
+      const atEnd = drawn(end, rows)
+      let played = 0
+      for (const [index, { position, keyframe }] of cuts.entries()) {
+        fromStart.feed(text.decode(output.subarray(played, position), { stream: true }))
+        played = position
+        const restored = await build(cols, rows)
+        restored.feed(keyframe)
+        expect(drawn(restored, rows), `${name} at ${position}`).toBe(drawn(fromStart, rows))
+        if (index % 6 === 0) {
+          restored.feed(new TextDecoder().decode(output.subarray(position)))
+          expect(drawn(restored, rows), `${name} from ${position} to its end`).toBe(atEnd)
+        }
       }
-    }
-    expect(cuts.length).toBeGreaterThan(50)
-  })
+      expect(cuts.length).toBeGreaterThan(50)
+    },
+    TIMEOUT,
+  )
 })
