@@ -5,6 +5,7 @@ import type { Logger } from 'pino'
 import { z } from 'zod'
 import type { AuditEvent } from '../audit/event.ts'
 import { api, type RouteKey } from '../contract/api/index.ts'
+import type { Handlers } from '../contract/handler.ts'
 import { ApiError, type RouteSpec } from '../contract/route.ts'
 import type { Clock } from '../domain/clock.ts'
 import { Failure, notFound } from '../domain/failure.ts'
@@ -19,7 +20,6 @@ import { refusal, sendRefusal, TooMany } from './errors.ts'
 import { describeAccess, OPENAPI_HEAD } from './openapi.ts'
 import type { PublicOrigin } from './origin.ts'
 import { DEFAULT_LIMITS, type Limits, RateLimiter } from './rate-limit.ts'
-import type { Handlers } from './route.ts'
 import { securityHeaders } from './security-headers.ts'
 import { registerWeb } from './static-files.ts'
 import type { ServerTls } from './tls.ts'
@@ -254,7 +254,10 @@ function accessGate(options: AppOptions, cookies: Cookies): (request: FastifyReq
     if (!key || !spec) return
     const change = request.method !== 'GET'
     const fromServer = SERVER_TO_SERVER.has(key)
-    if (change && spec.access.who === 'public') take(limiters.signIn, address)
+    // Whatever begins or ends a sign-in writes a row before anybody is known.
+    if (spec.access.who === 'public' && (change || key.startsWith('GET /auth/'))) {
+      take(limiters.signIn, address)
+    }
     if (change && !fromServer) checkSameOrigin(request, options.origin)
 
     const token = fromServer ? null : cookies.read(request.headers.cookie, 'sign-in')

@@ -20,12 +20,14 @@ export interface Revoked {
 const CHANNEL = 'revocation'
 /** After a broken LISTEN connection: how far back to look for what was missed. */
 const CATCH_UP_MS = 15 * 60_000
+const KEEP_MS = 86_400_000
 
 /** Writes the revocation into the caller's transaction; every broker hears of it when that commits. */
 export async function revoke(query: Query, revoked: Omit<Revoked, 'at'>, nowMs: number): Promise<void> {
   const [row] = await query<{ id: number }[]>`
     INSERT INTO revocation (kind, subject_id, reason, at)
     VALUES (${revoked.kind}, ${revoked.id}, ${revoked.reason}, ${new Date(nowMs)}) RETURNING id`
+  await query`DELETE FROM revocation WHERE at < ${new Date(nowMs - KEEP_MS)}`
   await query`SELECT pg_notify(${CHANNEL}, ${String(row?.id)})`
 }
 

@@ -76,9 +76,12 @@ export interface FlowDeps {
 export class SignInFlows {
   readonly #deps: FlowDeps
   readonly #perCredential: RateLimiter
+  readonly #refusals: RateLimiter
+  #refusalsLeftOut = 0
 
   constructor(deps: FlowDeps) {
     this.#deps = deps
+    this.#refusals = new RateLimiter({ burst: 100, perSecond: 2 }, deps.clock, 1)
     this.#perCredential = new RateLimiter({ burst: 10, perSecond: 0.2 }, deps.clock, 10_000)
   }
 
@@ -255,14 +258,33 @@ export class SignInFlows {
 
   /** A refused way through an identity provider, for the audit log. */
   async noteRefused(visit: Visit, provider: string, code: string, detail: string): Promise<void> {
-    const { db, audit } = this.#deps
-    await audit.record(db.sql, {
+    await this.#refused(visit, null, code, {
+      provider: provider.slice(0, 40),
+      detail: detail.slice(0, 500),
+    })
+  }
+
+  /** At a bounded rate, because anybody can be refused; what was left out is counted in the next entry. */
+  async #refused(
+    visit: Visit,
+    personId: string | null,
+    code: string,
+    details: Record<string, string>,
+  ): Promise<void> {
+    if (this.#refusals.take('all') > 0) {
+      this.#refusalsLeftOut += 1
+      return
+    }
+    const leftOut = this.#refusalsLeftOut
+    this.#refusalsLeftOut = 0
+    await this.#deps.audit.record(this.#deps.db.sql, {
       action: 'sign-in.refused',
       actor: { kind: 'anonymous', id: '-', name: null, organisation: null },
       source: visit.sourceAddress,
+      object: personId === null ? null : { kind: 'person', id: personId },
       result: 'denied',
       reason: code,
-      details: { provider: provider.slice(0, 40), detail: detail.slice(0, 500) },
+      details: { ...details, leftOut },
     })
   }
 
@@ -424,15 +446,9 @@ export class SignInFlows {
   }
 
   async #refusePasskey(visit: Visit, credential: string, personId: string | null): Promise<Failure> {
-    const { db, audit } = this.#deps
-    await audit.record(db.sql, {
-      action: 'sign-in.refused',
-      actor: { kind: 'anonymous', id: '-', name: null, organisation: null },
-      source: visit.sourceAddress,
-      object: personId === null ? null : { kind: 'person', id: personId },
-      result: 'denied',
-      reason: 'passkey-refused',
-      details: { provider: 'passkey', credential: credential.slice(0, 500) },
+    await this.#refused(visit, personId, 'passkey-refused', {
+      provider: 'passkey',
+      credential: credential.slice(0, 500),
     })
     return passkeyRefused()
   }

@@ -32,6 +32,9 @@ const REMEMBER_AT_MOST = 5_000
 /** `last_seen_at` is written at most this often. */
 const SEEN_EVERY_MS = 60_000
 
+/** How long a sign-in's row stays after its end. */
+const KEEP_MS = 30 * 86_400_000
+
 interface SignInRow extends SealedSignIn {
   tokenHash: Buffer
   lastSeenAt: Date
@@ -88,6 +91,8 @@ export class SignInService {
       expiresAt: new Date(now + this.#limits.absoluteMs),
     }
     const token = this.#tokens.newToken(row.id)
+    // Who signed in when stands in the audit log for good; these rows are only needed while they open something.
+    await query`DELETE FROM sign_in WHERE expires_at < ${new Date(now - KEEP_MS)}`
     await query`
       INSERT INTO sign_in (id, token_hash, person_id, method, provider, provider_session, credential,
         revocation_epoch, created_at, last_seen_at, authenticated_at, expires_at, source_address)

@@ -12,7 +12,6 @@ import { Failure } from '../../broker/domain/failure.ts'
 import { Secret } from '../../broker/domain/secret.ts'
 import { type AppOptions, buildApp } from '../../broker/http/app.ts'
 import { type PublicOrigin, publicOrigin } from '../../broker/http/origin.ts'
-import { makeSiteCa, type PemPair } from '../../broker/http/site-ca.ts'
 import { type ServerTls, siteCaTls } from '../../broker/http/tls.ts'
 import { type Identity, type IdentityOptions, openIdentity } from '../../broker/identity/identity.ts'
 import type { Probe } from '../../broker/inventory/assets.ts'
@@ -184,10 +183,6 @@ export function assetBody(siteId: string, zoneId: string, address = '10.20.30.41
     compensatingControls: '',
     lastVerifiedAt: null,
   }
-}
-
-export async function labCa(): Promise<PemPair> {
-  return makeSiteCa(['localhost'], Date.now())
 }
 
 /** The part of a browser that talks to an identity provider: cookies, redirects by hand, the provider's CA. */

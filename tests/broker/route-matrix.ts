@@ -4,13 +4,6 @@ import { newId } from '../../broker/domain/ids.ts'
 import { ROLES, type Role } from '../../broker/domain/words.ts'
 import type { ApiClient } from '../lab/api-client.ts'
 
-/** Somebody who calls every route. `elsewhere`: holds the role at another site than the objects of the matrix. */
-export interface Caller {
-  name: string
-  client: ApiClient
-  role: Role | null
-}
-
 export interface MatrixOptions {
   anonymous: ApiClient
   /** Signed in, without any role. */
