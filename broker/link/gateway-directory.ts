@@ -13,7 +13,7 @@ export class GatewayDirectory {
   readonly #db: Database
   readonly #audit: Pick<AuditLog, 'verifyObject'>
   readonly #known = new Map<string, GatewayRow>()
-  readonly #onRevoked: ((id: string) => void)[] = []
+  readonly #onChanged: ((id: string) => void)[] = []
 
   constructor(db: Database, audit: Pick<AuditLog, 'verifyObject'>) {
     this.#db = db
@@ -52,7 +52,7 @@ export class GatewayDirectory {
 
   remember(row: GatewayRow): void {
     this.#known.set(row.id, row)
-    if (row.revokedAt !== null) for (const tell of this.#onRevoked) tell(row.id)
+    for (const tell of this.#onChanged) tell(row.id)
   }
 
   /** Whether this certificate is the gateway's present one. From memory: asked for every message. */
@@ -65,11 +65,12 @@ export class GatewayDirectory {
     return this.#known.get(id) ?? null
   }
 
-  onRevoked(listener: (id: string) => void): void {
-    this.#onRevoked.push(listener)
+  /** Whoever is connected with a certificate that no longer counts has to go. */
+  onChanged(listener: (id: string) => void): void {
+    this.#onChanged.push(listener)
   }
 
   #forget(id: string): void {
-    if (this.#known.delete(id)) for (const tell of this.#onRevoked) tell(id)
+    if (this.#known.delete(id)) for (const tell of this.#onChanged) tell(id)
   }
 }

@@ -52,6 +52,7 @@ export interface GatewayHealth {
 
 interface Connected {
   gateway: GatewayRow
+  certificate: string
   control: ControlConnection
   inbox: EventInbox
   state: GatewayHealth
@@ -73,7 +74,11 @@ export class GatewayLink {
   constructor(deps: LinkDeps) {
     this.#deps = deps
     this.directory = new GatewayDirectory(deps.db, deps.audit)
-    this.directory.onRevoked((id) => this.#connected.get(id)?.control.close('revoked'))
+    this.directory.onChanged((id) => {
+      const connected = this.#connected.get(id)
+      if (connected && !this.directory.accepts(id, connected.certificate))
+        connected.control.close('not-accepted')
+    })
   }
 
   async start(
@@ -178,6 +183,7 @@ export class GatewayLink {
     const control = connect(handlers)
     const connected: Connected = {
       gateway,
+      certificate,
       control,
       inbox: new EventInbox({
         clock,
