@@ -38,6 +38,8 @@ export interface Fixture {
   empty: boolean
   alarms: boolean
   signedIn: boolean
+  /** The next opening of a session asks for a fresh sign-in. */
+  stepUp: boolean
   /** Requests of segments seen, for tests. */
   segments: number[]
   /** Sends something into every open session socket. */
@@ -143,6 +145,7 @@ Continue only if you agree, and only for the work of your change ticket.`
     'POST /api/set-up': () => ({ ok: true }),
     'GET /api/me/passkeys': () => (fixture.empty ? [] : one(persons, people.maria.id).passkeys),
     'POST /api/me/passkeys/options': () => ({ challengeId: newId(), options: registration() }),
+    'POST /api/me/passkeys': () => one(one(persons, people.maria.id).passkeys, undefined),
     'GET /api/my/endpoints': () =>
       fixture.empty
         ? []
@@ -424,6 +427,7 @@ export async function startFixture(dist: string, port = 0): Promise<Fixture> {
     empty: false,
     alarms: false,
     signedIn: true,
+    stepUp: false,
     segments: [],
     push: (message) => {
       for (const socket of sockets) socket.send(JSON.stringify(message))
@@ -468,6 +472,11 @@ export async function startFixture(dist: string, port = 0): Promise<Fixture> {
       }
       if (!fixture.signedIn && !/sign-in|set-up/.test(url.pathname)) {
         refuse(401, 'not-signed-in', 'You are not signed in.', 'Sign in.')
+        return
+      }
+      if (fixture.stepUp && incoming.method === 'POST' && /\/session$/.test(url.pathname)) {
+        fixture.stepUp = false
+        refuse(403, 'step-up-required', 'Confirm that it is you.', 'Use your passkey.')
         return
       }
       for (const route of routes) {

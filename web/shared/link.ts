@@ -17,6 +17,9 @@ function set(next: LinkState): void {
   for (const watcher of watchers) watcher()
 }
 
+/** What the broker hints at (broker/sessions/hints.ts). */
+const TOPICS = ['requests', 'sessions', 'extensions', 'alarms'] as const
+
 /** Topics of one hint; null means "anything". */
 export function topicsOf(data: string): string[] | null {
   try {
@@ -46,10 +49,9 @@ export function openHints(changed: (topics: string[] | null) => void): () => voi
     hadLost = true
     set('lost')
   }
-  const hint = (event: MessageEvent<string>) => changed(topicsOf(event.data))
-  source.onmessage = hint
-  source.addEventListener('changed', hint)
-  source.addEventListener('hint', hint)
+  // An event's name is its topic; one without a name may carry topics as data, or means anything.
+  source.onmessage = (event: MessageEvent<string>) => changed(topicsOf(event.data))
+  for (const topic of TOPICS) source.addEventListener(topic, () => changed([topic]))
   return () => source.close()
 }
 

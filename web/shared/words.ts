@@ -108,6 +108,12 @@ export const TROUBLED_ENDS: ReadonlySet<SessionEnd> = new Set<SessionEnd>([
 ])
 export const ALL_ENDS = Object.keys(SESSION_END) as SessionEnd[]
 
+/**
+ * The ticket system that a number typed by hand is looked up in. There is one kind so far (signed files); tickets that
+ * are offered bring their own system's name.
+ */
+export const TICKET_SYSTEM = 'file'
+
 /** What the vendor does after each end, said at the end of a session. */
 export const AFTER_END: Partial<Record<SessionEnd, string>> = {
   'window-closed': 'Ask for a new window if the work is not done.',

@@ -32,6 +32,7 @@ import {
   FEATURE,
   PROTOCOL,
   TICKET_STATE,
+  TICKET_SYSTEM,
 } from '../shared/words.ts'
 import { proposeWindow } from './propose-window.ts'
 import './new-request.css'
@@ -413,7 +414,9 @@ function TicketPicker(props: {
               if (event.key === 'Enter') {
                 event.preventDefault()
                 if (key.trim())
-                  lookup.mutate({ body: { siteId: target.asset.site.id, system: '', key: key.trim() } })
+                  lookup.mutate({
+                    body: { siteId: target.asset.site.id, system: TICKET_SYSTEM, key: key.trim() },
+                  })
               }
             }}
           />
@@ -422,7 +425,9 @@ function TicketPicker(props: {
             disabled={!key.trim()}
             loading={lookup.isPending}
             onClick={() =>
-              lookup.mutate({ body: { siteId: target.asset.site.id, system: '', key: key.trim() } })
+              lookup.mutate({
+                body: { siteId: target.asset.site.id, system: TICKET_SYSTEM, key: key.trim() },
+              })
             }
           >
             Look up
