@@ -34,7 +34,8 @@ export async function makeSiteCa(names: readonly string[], nowMs: number): Promi
   const keys = await webcrypto.subtle.generateKey(KEY, true, ['sign', 'verify'])
   const certificate = await X509CertificateGenerator.createSelfSigned({
     serialNumber: serial(),
-    name: `CN=Sallyport site CA ${names[0] ?? ''}`,
+    // 64 characters at most (RFC 5280, ub-common-name).
+    name: `CN=${`Sallyport site CA ${names[0] ?? ''}`.slice(0, 64)}`,
     notBefore: new Date(nowMs - DAY),
     notAfter: new Date(nowMs + 3650 * DAY),
     keys: keys as CryptoKeyPair,
@@ -79,6 +80,12 @@ export async function issueServerCertificate(
     ],
   })
   return { certificate: certificate.toString('pem'), key: await exportKey(keys.privateKey as CryptoKey) }
+}
+
+/** Whether the authority's name constraints permit exactly this name. */
+export function vouchesFor(ca: PemPair, name: string): boolean {
+  const raw = Buffer.from(new X509Certificate(ca.certificate).rawData)
+  return raw.includes(der(0x30, der(0x82, Buffer.from(name, 'ascii'))))
 }
 
 async function exportKey(key: CryptoKey): Promise<string> {

@@ -6,7 +6,7 @@ import { createSecureContext } from 'node:tls'
 import type { Clock } from '../domain/clock.ts'
 import { Failure } from '../domain/failure.ts'
 import type { PublicOrigin } from './origin.ts'
-import { issueServerCertificate, makeSiteCa, type PemPair } from './site-ca.ts'
+import { issueServerCertificate, makeSiteCa, type PemPair, vouchesFor } from './site-ca.ts'
 
 /** The web server's certificate, replaced while it runs when it is renewed. */
 export interface ServerTls {
@@ -34,7 +34,7 @@ export async function siteCaTls(options: {
   const names = [origin.rpId]
   await mkdir(folder, { recursive: true, mode: 0o700 })
   let ca = await readPair(folder, 'ca')
-  if (!ca || !subjectOf(ca).includes(`Sallyport site CA ${origin.rpId}`)) {
+  if (!ca || !vouchesFor(ca, origin.rpId)) {
     ca = await makeSiteCa(names, clock.wall())
     await writePair(folder, 'ca', ca)
   }
@@ -120,10 +120,6 @@ function runningTls(
     },
     close: () => timer.cancel(),
   }
-}
-
-function subjectOf(pair: PemPair): string {
-  return new NodeCertificate(pair.certificate).subject
 }
 
 function usable(pair: PemPair, ca: PemPair, name: string, now: number): boolean {
