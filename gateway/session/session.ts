@@ -81,6 +81,8 @@ const IDLE_WARNING_MS = 60_000
 const MOST_WATCHERS = 20
 /** Sealing a recording takes milliseconds; a disk that hangs does not keep the session from being reported closed. */
 const SEAL_LIMIT_MS = 10_000
+/** An asset that doesn't answer a polite end loses its socket after this. */
+const PARTING_MS = 2500
 
 const ENDING_CAUSES: readonly SessionEnd[] = [
   'window-closed',
@@ -135,6 +137,7 @@ export class Session {
   #message: string | null = null
   #assetClosedAfterMs: number | null = null
   #timer: Timer | null = null
+  readonly #assetGone = Promise.withResolvers<void>()
   readonly #settled = Promise.withResolvers<void>()
 
   constructor(grant: Grant, lease: Lease, ports: SessionPorts) {
@@ -296,6 +299,7 @@ export class Session {
       closed: (code) => {
         this.#output.flush()
         this.#finish(endOf(code, true), null, null)
+        this.#assetGone.resolve()
       },
     }
     const answer = await this.#ports.open(this.#size, events, this.#abort.signal)
@@ -720,14 +724,15 @@ export class Session {
     this.#output.flush()
     this.#message ??= sentenceFor(end)
     this.#abort.abort()
-    if (end === 'vendor-left') {
-      // Polite: the shell's channel is closed before the connection.
-      this.#source?.end()
-      this.#assetClosedAfterMs ??= this.#clock.monotonic() - since
-    } else this.#dropAsset(since)
+    // Polite where nothing presses: the shell's channel is closed before the connection.
+    if (end === 'vendor-left') this.#source?.end()
+    else this.#dropAsset(since)
     this.#tellState()
     this.#mark(`ended: ${end}`)
-    const recording = await this.#seal(end)
+    const [recording] = await Promise.all([
+      this.#seal(end),
+      end === 'vendor-left' ? this.#partWith(since) : null,
+    ])
     this.#state = transition(this.#state, { type: 'settled' })
     this.#report({
       kind: 'session-closed',
@@ -747,6 +752,17 @@ export class Session {
     this.#watchers.clear()
     this.#ports.closed(recording)
     this.#settled.resolve()
+  }
+
+  /** Waits for a polite end, not for long. */
+  async #partWith(since: number): Promise<void> {
+    if (this.#source) {
+      const late = Promise.withResolvers<void>()
+      const timer = this.#clock.after(PARTING_MS, () => late.resolve())
+      await Promise.race([this.#assetGone.promise, late.promise])
+      timer.cancel()
+    }
+    this.#dropAsset(since)
   }
 
   async #seal(end: SessionEnd): Promise<ClosedRecording | null> {
