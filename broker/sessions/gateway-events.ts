@@ -7,6 +7,7 @@ import { type CredentialAnswer, gatewayActor, type LinkHooks } from '../link/lin
 import { CREDENTIAL_SECONDS, sealCredential } from '../link/seal-credential.ts'
 import { type Tx, unavailable } from '../store/sql.ts'
 
+import type { LiveSession } from './live-sessions.ts'
 import type { Renewals } from './renewals.ts'
 import { readSession, type SessionRow } from './session-rows.ts'
 import { payloadOf, type Sessions } from './sessions.ts'
@@ -15,6 +16,8 @@ import { payloadOf, type Sessions } from './sessions.ts'
 const REPORT_MS = 60_000
 /** The asset is dialled only when the browser is there, so its credential is asked for within this of the opening. */
 const CREDENTIAL_WINDOW_MS = 120_000
+/** A younger session may still be on its way to the gateway. */
+const OPENING_MS = 15_000
 const BYTES_LIMIT = Number.MAX_SAFE_INTEGER
 
 /** What the sessions room does with what gateways say. */
@@ -190,7 +193,14 @@ export class GatewayEvents implements LinkHooks {
     const { deps } = sessions
     const there = new Map(hello.sessions.map((one) => [one.session, one]))
     for (const one of hello.sessions) {
-      const session = await sessions.find(one.session)
+      let session: LiveSession | null
+      try {
+        session = await sessions.find(one.session)
+      } catch (error) {
+        // The database is down and this broker never knew it: without a lease it ends by itself.
+        if (unavailable(error)) continue
+        throw error
+      }
       if (!session || session.gatewayId !== gateway.id || session.grant.jti !== one.grant) {
         // Nothing runs that the broker does not know.
         deps.link.control(gateway.id)?.ask(
@@ -212,7 +222,11 @@ export class GatewayEvents implements LinkHooks {
     }
     this.#renewals.soon((session) => session.gatewayId === gateway.id && there.has(session.id))
     const missing = sessions.live.of(
-      (session) => session.gatewayId === gateway.id && !there.has(session.id) && session.state !== 'opening',
+      (session) =>
+        session.gatewayId === gateway.id &&
+        !there.has(session.id) &&
+        // One that is being opened just now may not have reached the gateway yet.
+        (session.state !== 'opening' || deps.clock.wall() - session.openedAt > OPENING_MS),
     )
     for (const session of missing) session.lostAt ??= deps.clock.monotonic()
     deps.clock.after(REPORT_MS, () => {

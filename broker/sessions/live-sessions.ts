@@ -16,6 +16,7 @@ export interface LiveSession {
   readonly personId: string
   readonly vendorId: string | null
   readonly openedAt: number
+  readonly zone: string
   /** The newest grant; renewals may replace it by one with a higher serial. */
   grant: Grant
   state: SessionState

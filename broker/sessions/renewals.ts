@@ -14,6 +14,8 @@ import { signGrant, signLease } from './tokens.ts'
 const TICK_MS = 1_000
 /** Decisions at the same time; each is a handful of queries. */
 const AT_ONCE = 6
+/** How often this broker looks at what other brokers did. */
+const REFRESH_MS = 5_000
 /** A command waits for so long for the gateway's word that it has taken effect. */
 const COMMAND_MS = 5_000
 /** After a gateway is gone: lease, longest safe ending, and some air. */
@@ -28,6 +30,7 @@ export class Renewals {
   #timer: Timer | null = null
   #stopped = false
   #running = 0
+  #refreshAt = 0
 
   constructor(sessions: Sessions) {
     this.#sessions = sessions
@@ -78,6 +81,12 @@ export class Renewals {
     }
     live.forgetClosed(deps.clock.wall())
     this.#sweep(now)
+    if (now >= this.#refreshAt) {
+      this.#refreshAt = now + REFRESH_MS
+      this.#sessions.refresh().catch((error) => {
+        if (!unavailable(error)) deps.failed(error)
+      })
+    }
   }
 
   /** One decision from stored facts, and what follows from it. */

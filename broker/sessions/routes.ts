@@ -4,6 +4,7 @@ import { TERMINAL_PROTOCOL } from '../contract/terminal.ts'
 import { conflict, Failure, notFound } from '../domain/failure.ts'
 import { holds, type Principal, sitesOf } from '../domain/principal.ts'
 import { by } from '../identity/actor.ts'
+import { unavailable } from '../store/sql.ts'
 import { mayOperate, type Operators } from './operators.ts'
 import {
   cursorOf,
@@ -15,7 +16,7 @@ import {
   type View,
 } from './session-rows.ts'
 import type { Caller, Sessions } from './sessions.ts'
-import { CSV_HEAD, csvLine, viewOf } from './view.ts'
+import { CSV_HEAD, csvLine, viewOf, viewOfLive } from './view.ts'
 
 const CSV_PAGE = 500
 const CSV_LIMIT = 200_000
@@ -106,6 +107,16 @@ export function sessionsRoutes(deps: {
     return row
   }
   const view = (row: SessionRow): View => viewOf(row, sessions.live.get(row.id), clock.wall())
+  /** For what has taken effect already: the answer must not fail because the database does. */
+  const viewOrMemory = async (principal: Principal, id: string): Promise<View> => {
+    try {
+      return view(await visible(principal, id))
+    } catch (error) {
+      const live = sessions.live.get(id)
+      if (!live || !unavailable(error)) throw error
+      return viewOfLive(live, clock.wall())
+    }
+  }
   const running = async (id: string) => {
     const live = await sessions.find(id)
     if (!live)
@@ -190,11 +201,11 @@ export function sessionsRoutes(deps: {
     'GET /api/sessions/:id': async ({ params, principal }) => view(await visible(principal, params.id)),
     'POST /api/sessions/:id/hold': async ({ params, body, principal, sourceAddress }) => {
       await operators.hold({ principal, sourceAddress }, params.id, body.cause)
-      return view(await visible(principal, params.id))
+      return await viewOrMemory(principal, params.id)
     },
     'POST /api/sessions/:id/release': async ({ params, principal, sourceAddress }) => {
       await operators.release({ principal, sourceAddress }, params.id)
-      return view(await visible(principal, params.id))
+      return await viewOrMemory(principal, params.id)
     },
     'POST /api/sessions/:id/stop': async ({ params, principal, sourceAddress }) => ({
       ok: true,

@@ -75,6 +75,12 @@ export async function runningSessions(query: Query): Promise<SessionRow[]> {
   return query<SessionRow[]>`SELECT ${columns(query)} FROM session WHERE state <> 'closed' ORDER BY id`
 }
 
+/** What other brokers may have changed about the sessions that run. */
+export async function runningSerials(query: Query): Promise<{ id: string; serial: number }[]> {
+  return query<{ id: string; serial: number }[]>`
+    SELECT id, grant_serial AS serial FROM session WHERE state <> 'closed'`
+}
+
 export interface SessionFilter {
   /** Whose: a vendor's own, or those of some sites; `all` for a deployment-wide reader. */
   scope: { personId: string } | { siteIds: string[] | 'all' }

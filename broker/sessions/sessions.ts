@@ -13,7 +13,13 @@ import { decideAccess } from '../policy/decide-access.ts'
 import { type Tx, unavailable, uniqueViolation } from '../store/sql.ts'
 import type { SessionsDeps, Target } from './deps.ts'
 import { browserHoldSeconds, type LiveSession, LiveSessions } from './live-sessions.ts'
-import { readSession, runningSessions, type SessionRow, type StoredView } from './session-rows.ts'
+import {
+  readSession,
+  runningSerials,
+  runningSessions,
+  type SessionRow,
+  type StoredView,
+} from './session-rows.ts'
 import { readTicket, signGrant, signLease, signTicket } from './tokens.ts'
 
 /** The gateway answers `open` as soon as its recorder is ready; it dials the asset only when the browser is there. */
@@ -45,6 +51,28 @@ export class Sessions {
     for (const row of await runningSessions(this.deps.db.sql)) this.remember(row)
   }
 
+  /**
+   * What other brokers did: sessions that they opened are renewed here too (they may be gone tomorrow), grants that
+   * they prolonged are the ones in force, and what they saw closed is closed.
+   */
+  async refresh(): Promise<void> {
+    const { sql } = this.deps.db
+    const running = new Map((await runningSerials(sql)).map(({ id, serial }) => [id, serial]))
+    for (const session of this.live.running()) {
+      const serial = running.get(session.id)
+      running.delete(session.id)
+      if (serial === session.grant.serial) continue
+      const row = await readSession(sql, session.id)
+      if (row?.state === 'closed') this.live.drop(session.id)
+      else if (row && payloadOf(row.grantJws).serial > session.grant.serial)
+        session.grant = payloadOf(row.grantJws)
+    }
+    for (const id of running.keys()) {
+      const row = this.live.get(id) ? null : await readSession(sql, id)
+      if (row && row.state !== 'closed') this.remember(row)
+    }
+  }
+
   remember(row: SessionRow): LiveSession {
     const known = this.live.get(row.id)
     if (known) return known
@@ -59,6 +87,7 @@ export class Sessions {
       personId: row.personId,
       vendorId: row.vendorId,
       openedAt: row.openedAt.getTime(),
+      zone: row.view.asset.zone,
       grant: payloadOf(row.grantJws),
       state: row.state,
       inputFrozen: row.inputFrozen,

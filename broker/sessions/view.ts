@@ -25,7 +25,13 @@ export function viewOf(row: SessionRow, live: LiveSession | undefined, nowMs: nu
         ? live.cause
         : row.cause,
     by: running ? live.by : row.by,
-    asset: row.view.asset,
+    asset: {
+      id: row.view.asset.id,
+      name: row.view.asset.name,
+      criticality: row.view.asset.criticality,
+      site: row.view.asset.site,
+      zone: row.view.asset.zone,
+    },
     protocol: row.protocol,
     account: row.account,
     features: row.view.features,
@@ -50,6 +56,43 @@ export function viewOf(row: SessionRow, live: LiveSession | undefined, nowMs: nu
     closingNote: row.closingNote,
     recording: recordingOf(row, nowMs),
   }
+}
+
+/** The same from memory alone, while the database is down. */
+export function viewOfLive(live: LiveSession, nowMs: number): View {
+  const { grant } = live
+  return viewOf(
+    {
+      ...live,
+      grantId: grant.jti,
+      grantJws: '',
+      protocol: grant.protocol,
+      account: grant.account,
+      view: {
+        asset: { ...grant.asset, site: grant.site, zone: live.zone },
+        person: { id: grant.person.id, name: grant.person.name, company: grant.person.company },
+        features: grant.features,
+        purpose: grant.request.purpose,
+      },
+      ticketKey: grant.request.ticketKey,
+      permitEndsAt: new Date(grant.exp * 1000),
+      holdEndsAt: null,
+      openedAt: new Date(live.openedAt),
+      liveAt: null,
+      endedAt: null,
+      end: null,
+      endMessage: null,
+      endedBy: null,
+      closedAfterMs: null,
+      watchers: [],
+      closingNote: null,
+      stopReason: null,
+      manifestAt: null,
+      manifestEnded: null,
+    },
+    live,
+    nowMs,
+  )
 }
 
 export function recordingOf(row: SessionRow, nowMs: number): View['recording'] {
