@@ -141,6 +141,95 @@ describe.skipIf(missing !== null)(
       await until('it is closed', async () => (await view(id)).state === 'closed')
     })
 
+    it('an extension gives a new grant and more time', async () => {
+      const requestId = await plant.approved({
+        endpointId,
+        account: sshd.user,
+        ci: 'Robot cell 4',
+        minutes: 30,
+      })
+      const opening = await plant.open(requestId)
+      const terminal = await plant.socket(opening, plant.vendor)
+      terminal.start()
+      await until('a prompt', () => terminal.output.includes('$ '))
+      const before = await view(opening.sessionId)
+      const asked = await plant.vendor.call('POST /api/sessions/:id/extension', {
+        params: { id: opening.sessionId },
+        body: { minutes: 15, reason: 'The upload is slow' },
+      })
+      const begun = await plant.approver.call('POST /api/extensions/:id/decision/options', {
+        params: { id: asked.id },
+        body: { decision: 'granted' },
+      })
+      const assertion = await plant.approver.passkey.get(begun.options as never)
+      await plant.approver.call('POST /api/extensions/:id/decision', {
+        params: { id: asked.id },
+        body: { challengeId: begun.challengeId, assertion: { ...assertion } },
+      })
+      const later = Date.parse(before.permitEndsAt) + 14 * 60_000
+      await until(
+        'the session is longer',
+        async () => Date.parse((await view(opening.sessionId)).permitEndsAt) > later,
+      )
+      await until('the browser is told', () => (terminal.last('state')?.permitEndsAt ?? 0) > later)
+      const { items } = await plant.approver.call('GET /api/audit', {
+        query: { session: opening.sessionId, action: 'session.', limit: 200 },
+      })
+      expect(items.find((entry) => entry.action === 'session.extend')?.details).toMatchObject({ serial: 2 })
+      await plant.approver.call('POST /api/sessions/:id/stop', {
+        params: { id: opening.sessionId },
+        body: {},
+      })
+      await until('it is closed', async () => (await view(opening.sessionId)).state === 'closed')
+      await until(
+        'it has arrived',
+        async () => (await view(opening.sessionId)).recording === 'complete',
+        20_000,
+      )
+      const { verdict, checks } = await plant.approver.call('POST /api/recordings/:id/verify', {
+        params: { id: before.recordingId },
+        body: {},
+      })
+      expect({ verdict, failed: checks.filter((check) => check.result === 'failed') }).toEqual({
+        verdict: 'VALID',
+        failed: [],
+      })
+    })
+
+    it('lists by filters and pages, for the sites and people that may see them', async () => {
+      const all = await plant.approver.call('GET /api/sessions', { query: {} })
+      expect(all.items.length).toBeGreaterThanOrEqual(3)
+      const first = await plant.approver.call('GET /api/sessions', { query: { limit: 1 } })
+      const second = await plant.approver.call('GET /api/sessions', {
+        query: { limit: 1, cursor: first.next ?? '' },
+      })
+      expect([first.items[0]?.id, second.items[0]?.id]).toEqual(all.items.slice(0, 2).map((item) => item.id))
+      const stopped = await plant.approver.call('GET /api/sessions', {
+        query: { end: 'operator-stopped', search: 'ROBOT' },
+      })
+      expect(stopped.items.every((item) => item.end === 'operator-stopped')).toBe(true)
+      expect((await plant.approver.call('GET /api/sessions', { query: { live: 'true' } })).items).toEqual([])
+      expect((await plant.approver.call('GET /api/sessions', { query: { search: '100%' } })).items).toEqual(
+        [],
+      )
+      expect((await plant.vendor.call('GET /api/sessions', { query: {} })).items.length).toBe(
+        all.items.length,
+      )
+      expect((await plant.approver.ask('GET /api/sessions', { query: { cursor: 'nonsense' } })).status).toBe(
+        400,
+      )
+      expect((await plant.admin.ask('GET /api/sessions', { query: {} })).status).toBe(403)
+      const csv = await plant.approver.fetch('GET', '/api/sessions.csv?end=vendor-left')
+      expect(String(csv.body).split('\r\n')[1]).toContain('Firmware 4.2 on cell 4')
+      expect(String(csv.body)).not.toContain('127.0.0.1')
+      const health = await plant.approver.call('GET /api/health', {})
+      expect(health).toMatchObject({
+        database: { ok: true },
+        clock: { state: 'ok' },
+        gateways: [{ state: 'online' }],
+      })
+    })
+
     it('an approval that is withdrawn ends it, and so does a disabled person, within 5 s', async () => {
       const requestId = await request()
       const opening = await plant.open(requestId)
