@@ -117,6 +117,11 @@ export async function readPerson(query: Query, id: string, lock = false): Promis
   return row ?? null
 }
 
+export async function readPeople(query: Query, ids: readonly string[]): Promise<PersonRow[]> {
+  if (ids.length === 0) return []
+  return query<PersonRow[]>`SELECT ${person(query)} FROM person p WHERE p.id IN ${query(ids as string[])}`
+}
+
 export async function readPersonByAccount(
   query: Query,
   issuer: string,
@@ -188,6 +193,13 @@ export async function readVendor(query: Query, id: string, lock = false): Promis
     SELECT id, name, enabled, contract_ends_at AS "contractEndsAt", sponsor_id AS "sponsorId", tier
     FROM vendor WHERE id = ${id} ${lock ? query`FOR UPDATE` : query``}`
   return row ?? null
+}
+
+export async function readVendors(query: Query, ids: readonly string[]): Promise<VendorRow[]> {
+  if (ids.length === 0) return []
+  return query<VendorRow[]>`
+    SELECT id, name, enabled, contract_ends_at AS "contractEndsAt", sponsor_id AS "sponsorId", tier
+    FROM vendor WHERE id IN ${query(ids as string[])}`
 }
 
 export async function listVendors(

@@ -293,10 +293,19 @@ test('rows edited by hand lead nowhere (threat 10)', async () => {
 })
 
 test('every kind of row has a form, and untouched rows are vouched for', async () => {
+  await ada.call('POST /api/vendors', {
+    body: {
+      name: 'Acme Robotics',
+      contractEndsAt: '2030-01-01T00:00:00.000Z',
+      sponsorId: (await ada.me()).person.id,
+      tier: '1',
+    },
+  })
   const { sql } = broker.database.db
   const rows: { kind: string; id: string }[] = []
   for (const [kind, table] of [
     ['person', 'person'],
+    ['vendor', 'vendor'],
     ['role', 'role'],
     ['passkey', 'passkey'],
     ['site', 'site'],
@@ -311,5 +320,10 @@ test('every kind of row has a form, and untouched rows are vouched for', async (
     rows.push(...found.map(({ id }) => ({ kind, id })))
   }
   await broker.audit.verifyObjects(sql, await rowStates(sql, rows))
+  // In the order asked for, and a row that is not there has no form.
+  const gone = { kind: 'person', id: newId() }
+  const states = await rowStates(sql, [gone, ...rows])
+  expect(states.map(({ kind, id }) => ({ kind, id }))).toEqual([gone, ...rows])
+  expect(states[0]?.current).toBeNull()
   await expect(rowStates(sql, [{ kind: 'nonsense', id: newId() }])).rejects.toThrow('no canonical form')
 })
