@@ -3,13 +3,25 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { type BrowserContext, type CDPSession, chromium, type Page } from 'playwright-core'
+import { type Browser, type BrowserContext, type CDPSession, chromium, type Page } from 'playwright-core'
 
 const run = promisify(execFile)
 
+export interface LabPersonOptions {
+  viewport?: { width: number; height: number }
+  colorScheme?: 'light' | 'dark'
+  /** IANA name; where this person's clock is. */
+  timeZone?: string
+  /** Pixels per CSS pixel. */
+  scale?: number
+}
+
 export interface LabBrowser {
+  /** Of the first person. */
   context: BrowserContext
   page(): Promise<Page>
+  /** Somebody else in the same Chromium: cookies, storage and size of their own. */
+  person(options?: LabPersonOptions): Promise<Page>
   close(): Promise<void>
 }
 
@@ -21,37 +33,14 @@ export const DESK = { width: 1440, height: 900 }
  * A fresh real Chromium that resolves the plant's public name to this machine and trusts the site's CA as a person
  * would have installed it (an NSS database of its own home). No certificate error is ignored anywhere.
  */
-export async function openChromium(options: {
-  hosts: readonly string[]
-  ca: string | null
-  viewport?: { width: number; height: number }
-  colorScheme?: 'light' | 'dark'
-}): Promise<LabBrowser> {
+export async function openChromium(
+  options: LabPersonOptions & { hosts: readonly string[]; ca: string | null },
+): Promise<LabBrowser> {
   const home = await mkdtemp(join(tmpdir(), 'sallyport-chromium-'))
-  if (options.ca !== null) {
-    const database = `sql:${join(home, '.pki', 'nssdb')}`
-    await mkdir(join(home, '.pki', 'nssdb'), { recursive: true })
-    await writeFile(join(home, 'ca.pem'), options.ca)
-    await run('/usr/bin/certutil', ['-d', database, '-N', '--empty-password'])
-    await run('/usr/bin/certutil', [
-      '-d',
-      database,
-      '-A',
-      '-t',
-      'C,,',
-      '-n',
-      'site',
-      '-i',
-      join(home, 'ca.pem'),
-    ])
-  }
-  const context = await chromium.launchPersistentContext(join(home, 'profile'), {
+  if (options.ca !== null) await trust(home, options.ca)
+  const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     headless: true,
-    viewport: options.viewport ?? DESK,
-    colorScheme: options.colorScheme ?? 'light',
-    hasTouch: (options.viewport?.width ?? DESK.width) < 600,
-    acceptDownloads: true,
     env: { ...process.env, HOME: home } as Record<string, string>,
     args: [
       '--no-sandbox',
@@ -64,14 +53,38 @@ export async function openChromium(options: {
       `--host-resolver-rules=${options.hosts.map((host) => `MAP ${host} 127.0.0.1`).join(',')}`,
     ],
   })
+  const context = await contextFor(browser, options)
   return {
     context,
     page: async () => context.pages()[0] ?? context.newPage(),
+    person: async (who = {}) => (await contextFor(browser, who)).newPage(),
     async close() {
-      await context.close()
-      await rm(home, { recursive: true, force: true })
+      await browser.close()
+      await rm(home, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 })
     },
   }
+}
+
+async function trust(home: string, ca: string): Promise<void> {
+  const folder = join(home, '.pki', 'nssdb')
+  const database = `sql:${folder}`
+  const file = join(home, 'ca.pem')
+  await mkdir(folder, { recursive: true })
+  await writeFile(file, ca)
+  await run('/usr/bin/certutil', ['-d', database, '-N', '--empty-password'])
+  await run('/usr/bin/certutil', ['-d', database, '-A', '-t', 'C,,', '-n', 'site', '-i', file])
+}
+
+function contextFor(browser: Browser, options: LabPersonOptions): Promise<BrowserContext> {
+  const viewport = options.viewport ?? DESK
+  return browser.newContext({
+    viewport,
+    colorScheme: options.colorScheme ?? 'light',
+    hasTouch: viewport.width < 600,
+    acceptDownloads: true,
+    ...(options.timeZone ? { timezoneId: options.timeZone } : {}),
+    ...(options.scale ? { deviceScaleFactor: options.scale } : {}),
+  })
 }
 
 /** A virtual passkey (internal, resident keys, user verified) behind the real WebAuthn of this page's browser. */

@@ -67,6 +67,14 @@ export interface LabPlantOptions {
   gateway?: Partial<GatewayConfig>
   dataDir?: string
   names?: { deployment: string; site: string; timeZone: string; zone: string; vendor: string }
+  /**
+   * Redeems the first administrator's link somewhere else (a browser) and returns the set-up link of a second one,
+   * who is `admin` of this plant.
+   */
+  firstAdministrator?: (
+    link: string,
+    at: { origin: string; host: string; ca: string | null },
+  ) => Promise<string>
 }
 
 /**
@@ -130,7 +138,10 @@ export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlan
   const admin = client()
   const made = await broker.identity.ensureFirstAdministrator()
   if (!made) throw new Error('there is an administrator already')
-  const adminId = (await admin.setUp(made.setUpLink)).person.id
+  const link = options.firstAdministrator
+    ? await options.firstAdministrator(made.setUpLink, { origin, host, ca })
+    : made.setUpLink
+  const adminId = (await admin.setUp(link)).person.id
   const site = (await admin.call('GET /api/sites', {}))[0]
   if (!site) throw new Error('the first start made no site')
   const siteId = site.id

@@ -1,0 +1,70 @@
+import type { Page } from 'playwright-core'
+import { addPasskey } from './chromium.ts'
+
+/** What people do on the pages, one function a deed, so that journeys and attacks walk the same way. */
+
+/** Redeems a one-time set-up link with a virtual passkey; the person is signed in afterwards. */
+export async function setUpInBrowser(page: Page, link: string): Promise<void> {
+  await addPasskey(page)
+  await page.goto(link)
+  await page.getByRole('button', { name: 'Create passkey' }).click()
+  await page.waitForURL((url) => url.pathname !== '/set-up')
+  await page.getByRole('main').waitFor()
+}
+
+/** Fills the request form (the only asset and its only ticket fill themselves in) and sends it. Returns its id. */
+export async function askForAccess(page: Page, purpose: string): Promise<string> {
+  await page.goto(new URL('/requests/new', page.url()).href)
+  await page.getByLabel('Purpose').fill(purpose)
+  await page.getByRole('button', { name: 'Ask for access' }).click()
+  await page.waitForURL(/\/requests\/[0-9a-f-]{36}$/)
+  return new URL(page.url()).pathname.split('/')[2] ?? ''
+}
+
+/** Opens the decision card of a purpose and signs the approval. */
+export async function approve(page: Page, purpose: string): Promise<void> {
+  await page.goto(new URL('/decide', page.url()).href)
+  await page.getByRole('link', { name: purpose }).click()
+  await page.getByRole('button', { name: 'Approve with passkey' }).click()
+  await page.getByRole('dialog').getByRole('button', { name: 'Approve with passkey' }).click()
+  await page.getByText('What happens next.').waitFor()
+}
+
+/** Accepts the notice and opens the session of an approved request; a step-up that is asked for is made. */
+export async function openSession(page: Page, requestId: string): Promise<string> {
+  await page.goto(new URL(`/requests/${requestId}/open`, page.url()).href)
+  await page.getByLabel('I have read this and accept it').check()
+  await page.getByRole('button', { name: 'Open session' }).click()
+  const stepUp = page.getByRole('button', { name: 'Confirm with passkey' })
+  const inside = page.locator('.xterm-rows')
+  await stepUp.or(inside).first().waitFor()
+  if (await stepUp.isVisible()) await stepUp.click()
+  await inside.waitFor()
+  await page.waitForURL(/\/sessions\/[0-9a-f-]{36}\/live$/)
+  return new URL(page.url()).pathname.split('/')[2] ?? ''
+}
+
+/** What the terminal shows now, lines joined by newlines. */
+export function screenText(page: Page): Promise<string> {
+  return page.evaluate(() =>
+    [...document.querySelectorAll('.xterm-rows > div')].map((row) => row.textContent ?? '').join('\n'),
+  )
+}
+
+/** Waits until the terminal shows the text. */
+export async function shown(page: Page, text: string | RegExp, withinMs = 20_000): Promise<void> {
+  await page
+    .locator('.xterm-rows')
+    .filter({ hasText: text })
+    .waitFor({ timeout: withinMs })
+    .catch(async () => {
+      throw new Error(`the terminal does not show ${String(text)}:\n${(await screenText(page)).trimEnd()}`)
+    })
+}
+
+/** Types a line into the terminal as a person does, and Enter. */
+export async function typeLine(page: Page, line: string): Promise<void> {
+  await page.locator('.xterm-helper-textarea').focus()
+  await page.keyboard.type(line)
+  await page.keyboard.press('Enter')
+}
