@@ -80,7 +80,7 @@ const steps: Record<string, (fixture: Fixture) => Promise<void>> = {
     await page.locator('.xterm-rows').getByText('drivectl status').waitFor()
     await page.evaluate("navigator.clipboard.writeText('one\\ntwo')")
     await page.locator('.xterm-helper-textarea').focus()
-    await page.keyboard.press('Control+V')
+    await page.keyboard.press('Control+Shift+V')
     await page.getByText('Paste 2 lines?').waitFor()
     await page.getByRole('button', { name: 'Do not paste' }).click()
     await page.evaluate(

@@ -75,7 +75,7 @@ const views: View[] = [
         message: null,
       })
       fixture.push({ type: 'warning', minutes: 5, endsAt: Date.now() + 290_000 })
-      await page.getByRole('button', { name: /Open or close the drawer/ }).click()
+      await page.getByRole('button', { name: 'Ticket, time, notes' }).click()
       await page.waitForTimeout(600)
     },
   },

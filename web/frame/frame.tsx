@@ -59,9 +59,10 @@ function Signed({ me }: { me: Me }) {
   const full = /^\/sessions\/[^/]+\/(live|watch)$/.test(location.pathname)
   useEffect(() => openHints(refreshShown), [])
   useEffect(() => {
-    if (location.pathname) document.getElementById('main')?.focus({ preventScroll: true })
+    // A session takes the keyboard itself.
+    if (location.pathname && !full) document.getElementById('main')?.focus({ preventScroll: true })
     window.scrollTo(0, 0)
-  }, [location.pathname])
+  }, [location.pathname, full])
   return (
     <div className={full ? 'frame frame-full' : 'frame'}>
       <a href="#main" className="skip-link">

@@ -62,10 +62,14 @@ function Live({ id }: { id: string }) {
         >
           <IconSearch size={16} aria-hidden />
         </button>
-        <button type="button" onClick={() => setDrawer((open) => !open)} aria-expanded={drawer}>
+        <button
+          type="button"
+          onClick={() => setDrawer((open) => !open)}
+          aria-expanded={drawer}
+          aria-label="Ticket, time, notes"
+        >
           <IconLayoutSidebarRight size={16} aria-hidden />
           <span className="strip-narrow-hide">Ticket, time, notes</span>
-          <span className="sr-only">Open or close the drawer</span>
         </button>
         <LeaveButton leave={leave} disabled={over} />
       </Strip>
@@ -131,10 +135,13 @@ function LeaveButton({ leave, disabled }: { leave: () => void; disabled: boolean
   }, [sure])
   if (disabled) return null
   return (
-    <button type="button" onClick={() => (sure ? leave() : setSure(true))}>
+    <button
+      type="button"
+      aria-label={sure ? 'End it now' : 'End session'}
+      onClick={() => (sure ? leave() : setSure(true))}
+    >
       <IconLogout size={16} aria-hidden />
       {sure ? 'End it now' : <span className="strip-narrow-hide">End session</span>}
-      {sure ? null : <span className="sr-only">End session</span>}
     </button>
   )
 }

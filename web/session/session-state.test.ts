@@ -67,6 +67,7 @@ describe('a session page', () => {
 
   it('is over when the session ended, another window took it, or access was withdrawn', () => {
     const ended = reduce(live(), down(state({ state: 'closed', end: 'window-closed', message: 'Over.' })))
+    expect(ended.link).toBe('over')
     expect(reduce(ended, { type: 'lost', code: 1005 })).toMatchObject({
       link: 'over',
       end: 'window-closed',

@@ -113,6 +113,7 @@ function down(page: SessionPage, message: TerminalDown, now: number): SessionPag
       return {
         ...page,
         state: message.state,
+        link: message.state === 'closed' ? 'over' : page.link,
         inputFrozen: message.inputFrozen,
         cause: message.cause,
         by: message.by,
