@@ -1,3 +1,4 @@
+import { clearAlarm } from '../audit/alarms.ts'
 import type { AuditLog } from '../audit/log.ts'
 import type { EnrolRequest, EnrolResponse } from '../contract/link.ts'
 import type { Clock } from '../domain/clock.ts'
@@ -82,6 +83,7 @@ export async function enrol(deps: EnrolDeps, request: EnrolRequest, source: stri
         calledItself: request.name,
       },
     })
+    await clearAlarm(tx, 'gateway-certificate-ends', `gateway ${after.id}`, 'It has enrolled again.')
     const [found] = await tx<
       { id: string; name: string }[]
     >`SELECT id, name FROM site WHERE id = ${after.siteId}`

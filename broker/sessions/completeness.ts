@@ -6,10 +6,12 @@ import type { SessionsDeps } from './deps.ts'
 import { MANIFEST_DEADLINE_MS } from './view.ts'
 
 const EVERY_MS = 60_000
+/** So long before its end somebody is told that a gateway has to enrol again. */
+const ENROL_AGAIN_MS = 30 * 86_400_000
 
 /**
- * Every session that started has exactly one manifest, or an open alarm (evidence.md). A session whose gateway never
- * opened it made no recording and needs none.
+ * Every session that started has exactly one manifest, or an open alarm. A session whose gateway never opened it made
+ * no recording and needs none. It also looks at the gateways' certificates, whose end nobody would notice in time.
  */
 export class Completeness {
   readonly #deps: SessionsDeps
@@ -67,7 +69,35 @@ export class Completeness {
       }
       return rows.length
     })
-    if (opened > 0) hints.publish('alarms')
+    const ending = await this.#certificates()
+    if (opened + ending > 0) hints.publish('alarms')
     return opened
+  }
+
+  async #certificates(): Promise<number> {
+    const { db, audit, clock } = this.#deps
+    return await db.tx(async (tx) => {
+      const rows = await tx<{ id: string; name: string; endsAt: Date }[]>`
+        SELECT id, name, certificate_ends_at AS "endsAt" FROM gateway
+        WHERE revoked_at IS NULL AND certificate_ends_at < ${new Date(clock.wall() + ENROL_AGAIN_MS)}`
+      let opened = 0
+      for (const { id, name, endsAt } of rows) {
+        const alarm = await openAlarm(
+          tx,
+          'gateway-certificate-ends',
+          `gateway ${id}`,
+          `The certificate of ${name} ends on ${endsAt.toISOString().slice(0, 10)}. Enrol it again before.`,
+        )
+        if (alarm === null) continue
+        opened += 1
+        await audit.record(tx, {
+          action: 'gateway.certificate-ends',
+          actor: BROKER,
+          object: { kind: 'gateway', id },
+          details: { alarm, endsAt: endsAt.toISOString() },
+        })
+      }
+      return opened
+    })
   }
 }

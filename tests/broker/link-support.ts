@@ -12,7 +12,7 @@ import { issueServerCertificate, makeSiteCa } from '../../broker/http/site-ca.ts
 import { type Admission, browserUpgrade } from '../../broker/link/browser-upgrade.ts'
 import { EvidenceUpload } from '../../broker/link/evidence-upload.ts'
 import type { GatewayRow } from '../../broker/link/gateway-rows.ts'
-import { createLinkCa, LINK_NAME, type LinkCa, signGateway } from '../../broker/link/link-authority.ts'
+import { createLinkCa, type LinkCa, signGateway } from '../../broker/link/link-authority.ts'
 import { type LinkServer, startLinkServer } from '../../broker/link/link-server.ts'
 import { SocketRegistry } from '../../broker/link/socket-registry.ts'
 import type { SpliceLimits } from '../../broker/link/splice.ts'
@@ -261,5 +261,3 @@ export async function spliceRig(limits?: SpliceLimits): Promise<SpliceRig> {
     },
   }
 }
-
-export { LINK_NAME }

@@ -4,8 +4,10 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { CONTROL_PROTOCOL, type ControlDown, type ControlUp } from '../../broker/contract/link.ts'
+import { systemClock } from '../../broker/domain/clock.ts'
 import { newId } from '../../broker/domain/ids.ts'
 import { createLinkCa, LINK_NAME } from '../../broker/link/link-authority.ts'
+import { Completeness } from '../../broker/sessions/completeness.ts'
 import { GatewayEvents } from '../../broker/sessions/gateway-events.ts'
 import { enrol } from '../../gateway/enrol.ts'
 import type { GatewayIdentity } from '../../gateway/identity/identity.ts'
@@ -178,6 +180,17 @@ describe('enrolment', () => {
   })
 })
 
+describe('what somebody must look at', () => {
+  it('a certificate that ends soon', async () => {
+    const { deps } = plant.broker.sessions
+    const inAYear = { ...systemClock, wall: () => Date.now() + 350 * 86_400_000 }
+    await new Completeness({ ...deps, clock: inAYear }).check()
+    const alarms = await plant.broker.store.db.sql<{ kind: string }[]>`
+      SELECT kind FROM alarm WHERE subject = ${`gateway ${gatewayId}`} AND closed_at IS NULL`
+    expect(alarms.map((alarm) => alarm.kind)).toContain('gateway-certificate-ends')
+  })
+})
+
 describe('who may speak', () => {
   it('nobody without a certificate of this CA that is in force', async () => {
     expect(await ask('GET', '/link/v1/x', {})).toBe(401)
@@ -245,7 +258,7 @@ describe('events', () => {
     await until('it is acknowledged', () => again.acknowledged(7) === 1)
     expect(await actions('gateway.storage')).toHaveLength(before + 1)
     const [alarm] = await plant.broker.store.db
-      .sql`SELECT closed_at FROM alarm WHERE subject = ${`gateway ${gatewayId}`}`
+      .sql`SELECT closed_at FROM alarm WHERE kind = 'storage-below-reserve' AND subject = ${`gateway ${gatewayId}`}`
     expect(alarm).toMatchObject({ closed_at: null })
     again.say({ type: 'event', seq: 8, event: { ...event, below: false } })
     await until('it is acknowledged', () => again.acknowledged(8) === 1)
