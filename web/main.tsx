@@ -1,4 +1,5 @@
 import '@fontsource-variable/inter/wght.css'
+import '@fontsource-variable/jetbrains-mono/wght.css'
 import './mantine-styles.ts'
 import './base.css'
 import { MantineProvider } from '@mantine/core'

@@ -143,7 +143,9 @@ export function Component() {
                       return (
                         <tr key={person.id}>
                           <td>
-                            <Link to={`/admin/people/${person.id}`}>{person.name}</Link>
+                            <Link to={`/admin/people/${person.id}?search=${encodeURIComponent(person.name)}`}>
+                              {person.name}
+                            </Link>
                             <div className="dim">{person.email}</div>
                           </td>
                           <td>{person.vendor?.name ?? <span className="dim">own</span>}</td>

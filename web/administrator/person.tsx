@@ -1,6 +1,6 @@
 import { Button, Modal, TextInput } from '@mantine/core'
 import { useState } from 'react'
-import { useParams } from 'react-router'
+import { useParams, useSearchParams } from 'react-router'
 import type { Answer } from '../shared/api.ts'
 import {
   Empty,
@@ -25,8 +25,10 @@ type Person = Answer<'GET /api/people'>['items'][number]
 
 export function Component() {
   const { id = '' } = useParams()
-  // The contract has no route for one person: the list is read and searched (the answer is small).
-  const people = useRead('GET /api/people', { query: {} })
+  // There is no route for one person: the link carries the name, and the list is searched by it.
+  const [search] = useSearchParams()
+  const name = search.get('search')
+  const people = useRead('GET /api/people', { query: name ? { search: name } : {} })
   return (
     <Shown of={people}>
       {({ items }) => {

@@ -1,5 +1,4 @@
 import { mkdirSync, readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
@@ -13,7 +12,7 @@ import { type Fixture, startFixture } from './server.ts'
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../..')
 const out = resolve(root, 'test-output/web')
 mkdirSync(out, { recursive: true })
-const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
+const axe = readFileSync(fileURLToPath(import.meta.resolve('axe-core/axe.min.js')), 'utf8')
 
 interface View {
   name: string

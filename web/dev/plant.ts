@@ -1,14 +1,12 @@
 import type { Answer } from '../../broker/contract/api/index.ts'
-import { jcs } from '../../broker/domain/canonical.ts'
-import { newId } from '../../broker/domain/ids.ts'
 
 /** A small believable plant for looking at the pages. Typed by the contract; never part of the build. */
+export const newId = (): string => crypto.randomUUID()
 export const H = 3_600_000
 export const M = 60_000
 const now = Date.now()
 export const iso = (at: number) => new Date(at).toISOString()
 const hash = 'a3f1c09e5b7d42688f0c1e2d3b4a59687f6e5d4c3b2a19080716253443526170'
-void jcs
 
 export type Session = Answer<'GET /api/sessions/:id'>
 export type Request = Answer<'GET /api/requests/:id'>

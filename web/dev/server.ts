@@ -4,7 +4,6 @@ import { extname, join, normalize } from 'node:path'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Answer, RouteKey } from '../../broker/contract/api/index.ts'
 import type { TerminalDown, TerminalUp } from '../../broker/contract/terminal.ts'
-import { newId } from '../../broker/domain/ids.ts'
 import {
   assets,
   berlin,
@@ -17,6 +16,7 @@ import {
   liveSessionId,
   M,
   me,
+  newId,
   past,
   people,
   persons,

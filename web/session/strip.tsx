@@ -91,7 +91,7 @@ export function MessageLine(props: {
         {page.by && page.by !== 'policy'
           ? 'Leave the machine as it is and wait, or call the control room.'
           : `The screen stays live${left === null ? '' : ` for ${length(left)}`}. Ask for more time, or call the control room.`}
-        {props.ask ? <Ask does={props.ask} /> : null}
+        {props.ask && (!page.by || page.by === 'policy') ? <Ask does={props.ask} /> : null}
       </Line>
     )
   }
