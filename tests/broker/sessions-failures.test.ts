@@ -1,3 +1,5 @@
+import { execFile } from 'node:child_process'
+import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
 import { until } from './audit-support.ts'
@@ -94,6 +96,31 @@ describe.skipIf(missing !== null)(
       expect(stop?.details.delivered).toBe('journal')
       expect(items.map((entry) => entry.action)).toContain('session.hold')
       expect(items.filter((entry) => entry.action === 'session.end')).toHaveLength(1)
+    }, 90_000)
+
+    it('with a database that hangs: hold and stop take effect all the same', async () => {
+      const { terminal, id } = await openTerminal()
+      const pid = plant.broker.store.embedded?.pid() ?? 0
+      const { stdout } = await promisify(execFile)('ps', ['-o', 'pid=', '--ppid', String(pid)])
+      const pids = [pid, ...stdout.split('\n').map(Number).filter(Boolean)]
+      for (const one of pids) process.kill(one, 'SIGSTOP')
+      try {
+        const since = performance.now()
+        const stopped = await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
+        expect(performance.now() - since).toBeLessThan(5_000)
+        expect(stopped.closedAfterMs).toBeLessThan(5_000)
+        await until('the browser is told', () => terminal.last('state')?.end === 'operator-stopped')
+      } finally {
+        for (const one of pids) process.kill(one, 'SIGCONT')
+      }
+      await until(
+        'its end is on record',
+        async () => {
+          const answer = await plant.approver.ask('GET /api/sessions/:id', { params: { id } })
+          return answer.status === 200 && answer.body.end === 'operator-stopped'
+        },
+        40_000,
+      )
     }, 90_000)
 
     it('a broker that restarts takes its sessions over; the vendor comes back to the same screen', async () => {
