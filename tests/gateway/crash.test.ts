@@ -36,9 +36,7 @@ describe.skipIf(missing)(`a gateway that is killed${missing ? ` (skipped: ${miss
       const { grant, browser } = await openSession({ broker } as House, lab)
       browser.type('echo survives-$((20+2))\n')
       await browser.sees('survives-22')
-      // Anchored or flushed within a second; the event says it is live.
-      await until(() => broker.eventsOf('session-live', grant.session).length === 1)
-      await new Promise((done) => setTimeout(done, 1500))
+      await until(() => broker.anchored(grant), 'something on disk to recover')
       child.kill('SIGKILL')
       await until(() => broker.control === null, 'lost link')
       broker.hello = null

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { workerData } from 'node:worker_threads'
 
@@ -8,5 +8,8 @@ await import('../../gateway/pool/worker.ts')
 const beside = (name: string) => join((workerData as { spool: string }).spool, '..', name)
 setInterval(() => {
   if (existsSync(beside('crash-now'))) process.exit(7)
-  if (existsSync(beside('hang-now'))) for (;;);
+  if (existsSync(beside('hang-now'))) {
+    writeFileSync(beside('hanging'), '')
+    for (;;);
+  }
 }, 20)

@@ -319,6 +319,15 @@ export class TestBroker {
     )
   }
 
+  /** Whether output of this session is on the gateway's disk: only such heads are anchored. */
+  anchored(grant: Grant): boolean {
+    return this.eventsOf('anchor').some((event) =>
+      event.heads.some(
+        (head) => head.recording === grant.recording && head.stream === 'screen' && head.seq > 0,
+      ),
+    )
+  }
+
   async closed(grant: Grant, withinMs = 10_000): Promise<GatewayEvent & { kind: 'session-closed' }> {
     await until(() => this.eventsOf('session-closed', grant.session).length > 0, 'session-closed', withinMs)
     return this.eventsOf('session-closed', grant.session)[0]!

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -14,6 +15,7 @@ describe.skipIf(missing)(`session workers that fail${missing ? ` (skipped: ${mis
     lab = await startOpenssh()
     house = await startHouse({
       workers: 1,
+      anchorEveryMs: 100,
       entries: { worker: new URL('./crashing-worker.ts', import.meta.url) },
     })
   })
@@ -31,8 +33,7 @@ describe.skipIf(missing)(`session workers that fail${missing ? ` (skipped: ${mis
     browser.type('echo kept-$((1+1))\n')
     await browser.sees('kept-2')
     await until(() => broker.eventsOf('session-live', grant.session).length > 0)
-    // Longer than the recorder's flush, so that there is something to recover.
-    await new Promise((done) => setTimeout(done, 1500))
+    await until(() => broker.anchored(grant), 'something on disk to recover')
     await writeFile(join(house.dataDir, 'crash-now'), '')
     expect((await broker.closed(grant)).end).toBe('gateway-stopped')
     await rm(join(house.dataDir, 'crash-now'))
@@ -47,7 +48,7 @@ describe.skipIf(missing)(`session workers that fail${missing ? ` (skipped: ${mis
     const { grant } = await openSession(house, lab)
     const before = (await lab.connections()).length
     await writeFile(join(house.dataDir, 'hang-now'), '')
-    await new Promise((done) => setTimeout(done, 100))
+    await until(() => existsSync(join(house.dataDir, 'hanging')))
     const asked = performance.now()
     const done = await broker.command(grant, 'stop')
     expect(done).toMatchObject({ ok: true })
