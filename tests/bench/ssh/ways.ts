@@ -91,14 +91,12 @@ export function ownWay(
       )
       let listener: (chunk: Buffer) => void = () => undefined
       let owed = 0
-      let seen = 0
       socket.on('message', (data: Buffer, binary: boolean) => {
         if (!binary) return
-        seen += data.length
         owed += data.length
         if (owed >= ACKNOWLEDGE_EVERY) {
+          socket.send(JSON.stringify({ type: 'ack', bytes: owed }))
           owed = 0
-          socket.send(JSON.stringify({ type: 'ack', bytes: seen }))
         }
         listener(data)
       })
