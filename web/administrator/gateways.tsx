@@ -162,7 +162,7 @@ export function Component() {
                   </Fact>
                   <Fact name="To deliver">{data.unshippedRecordings} recordings still at gateways</Fact>
                   <Fact name="Log">
-                    {data.checkpoint.size} entries under the newest checkpoint
+                    {data.checkpoint.size.toLocaleString('en-GB')} entries under the newest checkpoint
                     {data.checkpoint.at ? (
                       <>
                         , <When at={data.checkpoint.at} zone={viewerZone()} short />

@@ -407,6 +407,7 @@ function NarrowDialog(props: {
         <WindowBar
           zone={zone}
           planned={bounds}
+          plannedLabel="Asked for"
           window={cut}
           now={now}
           onChange={(window) => keep(window.from, window.to)}

@@ -72,7 +72,8 @@ export function Component() {
               <Section title="Audit log">
                 <div className="panel stack-tight">
                   <p>
-                    Checkpoint over <strong className="num">{data.checkpoint.size}</strong> entries
+                    Checkpoint over{' '}
+                    <strong className="num">{data.checkpoint.size.toLocaleString('en-GB')}</strong> entries
                   </p>
                   {data.checkpoint.at ? (
                     <When at={data.checkpoint.at} zone={zone} />
@@ -147,7 +148,7 @@ function Measure(props: { name: string; value: number; word: string; tone: Tone 
   return (
     <div className="measure panel panel-tight">
       <span className="dim">{props.name}</span>
-      <strong className="num">{props.value}</strong>
+      <strong className="num">{props.value.toLocaleString('en-GB')}</strong>
       <Status tone={props.tone} word={props.word} />
     </div>
   )

@@ -54,24 +54,28 @@ function Live({ id }: { id: string }) {
   return (
     <div className="session">
       <Strip page={page} title={title}>
-        <button
-          type="button"
-          onClick={() => setSearching((open) => !open)}
-          aria-pressed={searching}
-          aria-label="Search the screen"
-        >
-          <IconSearch size={16} aria-hidden />
-        </button>
-        <button
-          type="button"
-          onClick={() => setDrawer((open) => !open)}
-          aria-expanded={drawer}
-          aria-label="Ticket, time, notes"
-        >
-          <IconLayoutSidebarRight size={16} aria-hidden />
-          <span className="strip-narrow-hide">Ticket, time, notes</span>
-        </button>
-        <LeaveButton leave={leave} disabled={over} />
+        {over ? null : (
+          <>
+            <button
+              type="button"
+              onClick={() => setSearching((open) => !open)}
+              aria-pressed={searching}
+              aria-label="Search the screen"
+            >
+              <IconSearch size={16} aria-hidden />
+            </button>
+            <button
+              type="button"
+              onClick={() => setDrawer((open) => !open)}
+              aria-expanded={drawer}
+              aria-label="Ticket, time, notes"
+            >
+              <IconLayoutSidebarRight size={16} aria-hidden />
+              <span className="strip-narrow-hide">Ticket, time, notes</span>
+            </button>
+            <LeaveButton leave={leave} />
+          </>
+        )}
       </Strip>
       {over ? null : (
         <MessageLine
@@ -126,14 +130,13 @@ function Live({ id }: { id: string }) {
 }
 
 /** Asks once more in place: leaving ends the session for good. */
-function LeaveButton({ leave, disabled }: { leave: () => void; disabled: boolean }) {
+function LeaveButton({ leave }: { leave: () => void }) {
   const [sure, setSure] = useState(false)
   useEffect(() => {
     if (!sure) return
     const timer = setTimeout(() => setSure(false), 4000)
     return () => clearTimeout(timer)
   }, [sure])
-  if (disabled) return null
   return (
     <button
       type="button"

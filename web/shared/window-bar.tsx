@@ -11,6 +11,8 @@ interface Props {
   zone: string
   /** The ticket's planned time: the band in which a window may lie. */
   planned: { from: At; to: At } | null
+  /** What the band is called. */
+  plannedLabel?: string
   /** The requested window. */
   window: { from: At; to: At } | null
   /** An approver's narrower window, drawn over the requested one. */
@@ -25,7 +27,16 @@ const STEP = 15 * 60_000
 const HOUR = 3_600_000
 
 /** One bar that shows planned time, requested window, other work and now, with the plant's hours under it. */
-export function WindowBar({ zone, planned, window, narrowed, otherWork = [], now, onChange }: Props) {
+export function WindowBar({
+  zone,
+  planned,
+  plannedLabel = 'Planned in the ticket',
+  window,
+  narrowed,
+  otherWork = [],
+  now,
+  onChange,
+}: Props) {
   const track = useRef<HTMLDivElement>(null)
   const edges = [planned, window, narrowed].flatMap((span) => (span ? [ms(span.from), ms(span.to)] : []))
   if (edges.length === 0) return null
@@ -133,7 +144,7 @@ export function WindowBar({ zone, planned, window, narrowed, otherWork = [], now
         ) : null}
         {planned ? (
           <li>
-            <i className="key key-planned" aria-hidden /> Planned in the ticket:{' '}
+            <i className="key key-planned" aria-hidden /> {plannedLabel}:{' '}
             {windowTimes(planned.from, planned.to, zone, zone).plant.replace(/ plant \(.*\)$/, '')}
           </li>
         ) : null}
