@@ -43,6 +43,12 @@ test('the whole broker: every route x every caller without business there, on a 
     },
   }
   const request = await vendor.client.call('POST /api/requests', { body: requestBody })
+  // A challenge that is open, and its right answer in strangers' hands.
+  const begun = await approver.client.call('POST /api/requests/:id/decision/options', {
+    params: { id: request.id },
+    body: { decision: 'granted', constraints: {}, snapshotHash: request.snapshotHash, reason: null },
+  })
+  const assertion = await approver.client.passkey.get(begun.options as never)
   const decided = await approver.client.decide(request.id, 'granted')
   expect(decided.state).toBe('approved')
   const notice = await vendor.client.call('GET /api/requests/:id/notice', { params: { id: request.id } })
@@ -130,6 +136,7 @@ test('the whole broker: every route x every caller without business there, on a 
         snapshotHash: request.snapshotHash,
         reason: null,
       },
+      'POST /api/requests/:id/decision': { challengeId: begun.challengeId, assertion: { ...assertion } },
       'POST /api/requests/:id/session': { noticeVersion: notice.version },
       'POST /api/approvals/:id/withdraw': { reason: 'because' },
       'POST /api/sessions/:id/hold': { cause: 'because' },

@@ -83,9 +83,11 @@ export async function routeMatrix(options: MatrixOptions): Promise<Cell[]> {
           ? `tells "${leak}" of the other site`
           : answer.status >= 500
             ? 'failed'
-            : names && !REFUSED.has(answer.status)
-              ? 'reached an object of the other site'
-              : null,
+            : options.params?.[key] !== undefined && answer.code === 'invalid-input'
+              ? 'proves nothing: the body was refused before the object was looked at'
+              : names && !REFUSED.has(answer.status)
+                ? 'reached an object of the other site'
+                : null,
       )
     }
   }
