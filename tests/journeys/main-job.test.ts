@@ -5,21 +5,15 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterAll, describe, expect } from 'vitest'
+import { ageSignIn } from '../lab/age-sign-in.ts'
+import { builtPages } from '../lab/built-pages.ts'
 import { DESK, type LabBrowser, openChromium, PHONE } from '../lab/chromium.ts'
 import { missingTools } from '../lab/lab.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
-import {
-  approve,
-  askForAccess,
-  openSession,
-  screenText,
-  setUpInBrowser,
-  shown,
-  typeLine,
-} from '../lab/page-actions.ts'
+import { approve, askForAccess, screenText, setUpInBrowser, shown, typeLine } from '../lab/page-actions.ts'
 import { type LabPlant, startPlant } from '../lab/plant.ts'
 import { until } from '../lab/until.ts'
-import { BUILT_PAGES, stepsOf } from './steps.ts'
+import { stepsOf } from './steps.ts'
 
 const missing = opensshMissing() ?? (missingTools('chromium', 'nss-tools').join(', ') || null)
 
@@ -42,6 +36,7 @@ describe.skipIf(missing !== null)(`the main job${missing ? ` (skipped: ${missing
   let browser: LabBrowser
   let plant: LabPlant
   let sshd: LabSshd
+  let pages: Awaited<ReturnType<typeof builtPages>>
   let requestId = ''
   let sessionId = ''
   let recordingId = ''
@@ -51,14 +46,16 @@ describe.skipIf(missing !== null)(`the main job${missing ? ` (skipped: ${missing
     await browser?.close()
     await plant?.stop()
     await sshd?.stop()
+    await pages?.remove()
   })
 
   step(
     'a new installation: its first administrator comes by the one-time link and invites another',
     async () => {
+      pages = await builtPages()
       sshd = await startOpenssh()
       plant = await startPlant({
-        webDir: BUILT_PAGES,
+        webDir: pages.folder,
         firstAdministrator: async (link, { origin, host, ca }) => {
           browser = await openChromium({ hosts: [host], ca, timeZone: 'Europe/Vienna' })
           const admin = await browser.page()
@@ -171,10 +168,8 @@ describe.skipIf(missing !== null)(`the main job${missing ? ` (skipped: ${missing
   step('the vendor accepts the notice, proves anew who they are, and is inside', async () => {
     const vendor = page('vendor')
     await vendor.getByRole('link', { name: 'Open session' }).waitFor()
-    // As if the morning's sign-in were hours ago.
-    await plant.broker.store.db.sql`
-      UPDATE sign_in SET authenticated_at = now() - interval '3 hours'
-      WHERE person_id = (SELECT id FROM person WHERE name = 'Vera Kowalski')`
+    // As if a while had passed since the sign-in.
+    await ageSignIn(plant, vendor, 10 * 60_000)
     await vendor.getByRole('link', { name: 'Open session' }).click()
     const accept = vendor.getByLabel('I have read this and accept it')
     await accept.waitFor()
@@ -191,7 +186,7 @@ describe.skipIf(missing !== null)(`the main job${missing ? ` (skipped: ${missing
 
   step('the vendor works: types, reads, resizes, searches; pasting was not asked for', async () => {
     const vendor = page('vendor')
-    await typeLine(vendor, 'echo gripper-$((40+2)) && seq 1 200 | tail -2')
+    await typeLine(vendor, 'echo gripper-$((40+2)) && seq 1 200 | tail -60')
     await shown(vendor, 'gripper-42')
     await shown(vendor, '200')
     const size = async (word: string) => {
@@ -203,7 +198,6 @@ describe.skipIf(missing !== null)(`the main job${missing ? ` (skipped: ${missing
     const before = await size('big')
     await vendor.setViewportSize({ width: 1000, height: 640 })
     await until(async () => {
-      await typeLine(vendor, 'clear')
       const after = await size(`small${Math.floor(Math.random() * 1e6)}`)
       return after.columns < before.columns && after.rows < before.rows
     }, 'the asset knows the new size')
@@ -211,6 +205,7 @@ describe.skipIf(missing !== null)(`the main job${missing ? ` (skipped: ${missing
 
     await vendor.getByRole('button', { name: 'Search the screen' }).click()
     const field = vendor.getByLabel('Search the screen and what scrolled away')
+    // Among what scrolled away too.
     await field.fill('gripper-42')
     await field.press('Enter')
     await vendor.locator('.xterm-selection div').first().waitFor({ state: 'attached' })
@@ -265,7 +260,7 @@ describe.skipIf(missing !== null)(`the main job${missing ? ` (skipped: ${missing
       fromMs: -120_000,
       toMs: windowEnd - Date.now() + EXTENSION_MS,
     })
-    await vendor.getByRole('button', { name: /Open or close the drawer/ }).click()
+    await vendor.getByRole('button', { name: 'Ticket, time, notes' }).click()
     await vendor.getByLabel('Why').fill('The program transfer still runs, 60 % done')
     await vendor.getByRole('button', { name: 'Ask the approver' }).click()
     await vendor.getByText(/waits for an approver/).waitFor()

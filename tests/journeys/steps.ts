@@ -4,7 +4,6 @@ import type { Page } from 'playwright-core'
 import { it } from 'vitest'
 
 export const OUTPUT = join(import.meta.dirname, '..', '..', 'test-output')
-export const BUILT_PAGES = join(import.meta.dirname, '..', '..', 'dist', 'web')
 
 /**
  * The steps of one journey, each a test of its own. After a failed one the others are skipped, since they stand on
