@@ -30,8 +30,22 @@ const alarm: MantineColorsTuple = [
   '#6c130f',
 ]
 
+/** The library's dark greys, a little cooler: fields, disabled things, dividers. */
+const darkGreys: MantineColorsTuple = [
+  '#dce2e7',
+  '#b7c1ca',
+  '#9ba7b2',
+  '#6d7984',
+  '#48535d',
+  '#333d45',
+  '#222a31',
+  '#1a2025',
+  '#14191d',
+  '#0e1215',
+]
+
 export const theme = createTheme({
-  colors: { steel, alarm },
+  colors: { steel, alarm, dark: darkGreys },
   primaryColor: 'steel',
   primaryShade: { light: 7, dark: 6 },
   autoContrast: true,

@@ -88,7 +88,7 @@ function SitePart({ site, zones, conduits }: { site: Site; zones: Zone[]; condui
           {conduits.length === 0 ? <p className="dim">No conduit yet: nobody gets in here.</p> : null}
           {conduits.map((conduit) => (
             <div key={conduit.id} className="row row-between">
-              <div>
+              <div className="grow">
                 <strong>{conduit.name}</strong>
                 <div className="dim row">
                   {conduit.from.name} <IconArrowRight size={14} aria-label="to" /> {conduit.to.name},{' '}
