@@ -227,6 +227,9 @@ describe('bytes', () => {
     source.takes = false
     browser.listener?.bytes(Buffer.from('x'))
     expect(browser.paused).toBe(true)
+    // An acknowledgement says nothing about the asset.
+    browser.listener?.message({ type: 'ack', bytes: 0 })
+    expect(browser.paused).toBe(true)
     source.takes = true
     source.events.drain()
     expect(browser.paused).toBe(false)

@@ -128,6 +128,7 @@ export class Session {
   #idleOver = false
   #paused = false
   #inputPaused = false
+  #assetFull = false
   #recorderFull = false
   #recordingOver = false
   #sealed: Promise<ClosedRecording | null> | null = null
@@ -218,6 +219,7 @@ export class Session {
       },
       closed: () => this.#browserGone(viewer),
     })
+    if (this.#inputPaused) viewer.browser.pause()
     viewer.tell(this.#stateMessage())
     this.#tellWatchers()
     this.#pace()
@@ -291,7 +293,10 @@ export class Session {
   async #open(): Promise<void> {
     const events: SourceEvents = {
       output: (bytes) => this.#output.add(bytes),
-      drain: () => this.#inputFlows(),
+      drain: () => {
+        this.#assetFull = false
+        this.#inputFlows()
+      },
       channelRefused: (channel) => {
         this.#mark(`refused: the asset tried to open ${channel}`)
         this.#report({ kind: 'channel-refused', session: this.id, channel, at: this.#clock.wall() })
@@ -388,6 +393,7 @@ export class Session {
     const taken = this.#source.write(bytes)
     if (kept && taken) return
     this.#recorderFull ||= !kept
+    this.#assetFull ||= !taken
     this.#inputPaused = true
     this.#owner?.browser.pause()
   }
@@ -419,7 +425,7 @@ export class Session {
   }
 
   #inputFlows(): void {
-    if (!this.#inputPaused || this.#recorderFull) return
+    if (!this.#inputPaused || this.#recorderFull || this.#assetFull) return
     this.#inputPaused = false
     this.#owner?.browser.resume()
   }
@@ -588,7 +594,6 @@ export class Session {
     if (this.#owner !== viewer) return
     this.#owner = null
     viewer.drop()
-    this.#inputPaused = false
     this.#pace()
     if (this.#ending()) return
     this.#apply({

@@ -151,6 +151,6 @@ describe.skipIf(missing)(`how sessions end${missing ? ` (skipped: ${missing})` :
     await own.gateway.stop()
     expect((await own.broker.closed(grant)).end).toBe('gateway-stopped')
     expect(own.broker.receipts.has(grant.recording)).toBe(true)
-    await own.broker.stop()
+    await own.stop()
   })
 })
