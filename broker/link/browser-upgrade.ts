@@ -108,8 +108,7 @@ async function upgrade(
   }
   socket.write(freshAnswer(answer))
   socket.off('close', dropGateway)
-  const spliced = splice(socket, gateway, deps.limits ?? SPLICE_LIMITS)
-  close = () => spliced.close()
+  void splice(socket, gateway, deps.limits ?? SPLICE_LIMITS)
 }
 
 /** RFC 6455 section 4.2.2. */

@@ -9,22 +9,20 @@ export interface SpliceLimits {
 
 export const SPLICE_LIMITS: SpliceLimits = { idleMs: 60_000, lingerMs: 5_000 }
 
-export type SpliceEnd = 'ended' | 'broken' | 'idle' | 'lingered' | 'closed-by-us'
-
-export interface Splice {
-  /** Destroys both legs now (revocation). */
-  close(): void
-  readonly closed: Promise<SpliceEnd>
-}
+export type SpliceEnd = 'ended' | 'broken' | 'idle' | 'lingered'
 
 /**
  * Pipes two sockets into each other, with back-pressure both ways and nothing parsed. `pipe()` alone is not enough:
  * sockets of an http.Server may be half-open, so a peer that never answers a FIN would keep its leg for ever; pipe
  * carries no errors; and two stalled legs, which nobody reads, would not notice a death.
  *
- * destroy(), never resetAndDestroy(): the latter throws away what a TLS socket still has to say.
+ * Resolves when both legs are gone; whoever must end it earlier destroys one. destroy(), never resetAndDestroy(): the latter throws away what a TLS socket still has to say.
  */
-export function splice(browser: Socket, gateway: Socket, limits: SpliceLimits = SPLICE_LIMITS): Splice {
+export function splice(
+  browser: Socket,
+  gateway: Socket,
+  limits: SpliceLimits = SPLICE_LIMITS,
+): Promise<SpliceEnd> {
   const { promise: closed, resolve } = Promise.withResolvers<SpliceEnd>()
   let why: SpliceEnd | null = null
   let open = 2
@@ -76,5 +74,5 @@ export function splice(browser: Socket, gateway: Socket, limits: SpliceLimits = 
     both('broken')
     resolve('broken')
   }
-  return { close: () => both('closed-by-us'), closed }
+  return closed
 }

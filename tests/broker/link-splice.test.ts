@@ -1,8 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
 import { TERMINAL_PROTOCOL } from '../../broker/contract/terminal.ts'
+import { splice } from '../../broker/link/splice.ts'
 import { until } from './audit-support.ts'
 import { ORIGIN, person, SITE, type SpliceRig, spliceRig } from './link-support.ts'
 
@@ -134,8 +136,34 @@ describe('legs that die', () => {
     await until('the gateway leg is gone', () => rig.gatewayLegs[0]!.destroyed)
   })
 
-  it('an errored browser takes the gateway leg down, and the other way round', async () => {
-    rig = await spliceRig(quick)
+  it('a leg that ends towards a peer that never does: both are let go, with half-open sockets too', async () => {
+    rig = await spliceRig()
+    const legs: Socket[] = []
+    const server = createServer({ allowHalfOpen: true }, (socket) => legs.push(socket)).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const dial = async () => {
+      const { port } = server.address() as AddressInfo
+      const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+      await once(socket, 'connect')
+      return socket
+    }
+    const browser = await dial()
+    await until('one leg', () => legs.length === 1)
+    const gateway = await dial()
+    await until('two legs', () => legs.length === 2)
+    const spliced = splice(legs[0]!, legs[1]!, quick)
+    // Reads, but never answers the end with its own.
+    gateway.resume()
+    browser.resume()
+    browser.end('last words')
+    expect(await spliced).toBe('lingered')
+    expect(legs.every((leg) => leg.destroyed)).toBe(true)
+    for (const socket of [browser, gateway]) socket.destroy()
+    server.close()
+  })
+
+  it('an errored browser takes the gateway leg down at once, and the other way round', async () => {
+    rig = await spliceRig({ idleMs: 60_000, lingerMs: 60_000 })
     const one = await pair()
     const atPeer = once(one.peer, 'close')
     one.ws.terminate()
