@@ -183,7 +183,7 @@ async function whereToGo(broker: RunningBroker, settings: Settings): Promise<voi
     )
   lines.push(`  Gateways dial in at port ${broker.link.port}.`)
   const admin = await broker.identity.ensureFirstAdministrator()
-  if (admin) lines.push('', 'First administrator, one use, one hour:', `  ${admin.setUpLink}`)
+  if (admin) lines.push('', 'First administrator, one use, 24 hours:', `  ${admin.setUpLink}`)
   const handout = await handoutWaiting(settings.data)
   if (handout)
     lines.push(
@@ -348,7 +348,7 @@ async function administrator(settings: Settings): Promise<number> {
     const made = await broker.identity.ensureFirstAdministrator()
     console.log(
       made
-        ? `First administrator, one use, one hour:\n  ${made.setUpLink}`
+        ? `First administrator, one use, 24 hours:\n  ${made.setUpLink}`
         : 'An administrator has signed in already. Administrators make set-up links for others on the people page.',
     )
     return made ? 0 : 1
