@@ -51,6 +51,7 @@ class FakeSource implements TerminalSource {
   events: SourceEvents
   written: string[] = []
   takes = true
+  backlog = 0
   reading = false
   destroyed = false
   ended = false
@@ -233,6 +234,35 @@ describe('bytes', () => {
     source.takes = true
     source.events.drain()
     expect(browser.paused).toBe(false)
+  })
+})
+
+describe('a paste into an asset that echoes it', () => {
+  it('goes on: acknowledgements are read while the asset waits for its output to be taken', async () => {
+    const { source, browser } = await live()
+    source.takes = false
+    browser.listener?.bytes(Buffer.from('x'))
+    expect(browser.paused).toBe(true)
+    source.events.output(Buffer.alloc(5 * 1024 * 1024, 0x61))
+    await turn()
+    expect(source.reading).toBe(false)
+    expect(browser.paused).toBe(false)
+    browser.listener?.bytes(Buffer.from('y'))
+    expect(browser.paused).toBe(false)
+    browser.listener?.message({ type: 'ack', bytes: 5 * 1024 * 1024 })
+    expect(source.reading).toBe(true)
+    browser.listener?.bytes(Buffer.from('z'))
+    expect(browser.paused).toBe(true)
+  })
+
+  it('is bounded', async () => {
+    const { source, browser } = await live()
+    source.events.output(Buffer.alloc(5 * 1024 * 1024, 0x61))
+    await turn()
+    source.takes = false
+    source.backlog = 17 * 1024 * 1024
+    browser.listener?.bytes(Buffer.from('y'))
+    expect(browser.closed).toBe(4400)
   })
 })
 

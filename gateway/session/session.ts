@@ -79,6 +79,8 @@ export const BROWSER_WAIT_MS = 30_000
 /** The idle warning comes this long before the end, or at half the limit where that is shorter. */
 const IDLE_WARNING_MS = 60_000
 const MOST_WATCHERS = 20
+/** Input that waits for the asset; a paste that is larger closes the browser's socket. */
+const INPUT_BACKLOG_LIMIT = 16 * 1024 * 1024
 /** Sealing a recording takes milliseconds; a disk that hangs does not keep the session from being reported closed. */
 const SEAL_LIMIT_MS = 10_000
 /** An asset that doesn't answer a polite end loses its socket after this. */
@@ -394,8 +396,21 @@ export class Session {
     if (kept && taken) return
     this.#recorderFull ||= !kept
     this.#assetFull ||= !taken
-    this.#inputPaused = true
-    this.#owner?.browser.pause()
+    this.#holdInput()
+  }
+
+  /**
+   * Reads no more from the browser, unless it owes acknowledgements: those come the same way, and an asset that waits
+   * for its output to be taken before it reads on would wait for ever. What is read meanwhile is bounded.
+   */
+  #holdInput(): void {
+    const owner = this.#owner
+    if (!owner) return
+    if (!owner.owesTooMuch) {
+      this.#inputPaused = true
+      owner.browser.pause()
+    } else if ((this.#source?.backlog ?? 0) > INPUT_BACKLOG_LIMIT)
+      owner.browser.close(CLOSE.badMessage, 'more input than the asset takes')
   }
 
   /**
@@ -442,6 +457,10 @@ export class Session {
       this.#paused = wait
       if (wait) this.#source?.pause()
       else this.#source?.resume()
+    }
+    if (this.#inputPaused && owner?.owesTooMuch) {
+      this.#inputPaused = false
+      owner.browser.resume()
     }
     this.#inputFlows()
   }

@@ -7,6 +7,8 @@ import type { Secret } from '../../broker/domain/secret.ts'
 export interface TerminalSource {
   /** False when the asset is behind; go on after `onDrain`. */
   write(bytes: Uint8Array): boolean
+  /** Bytes written that the asset has not taken. */
+  readonly backlog: number
   resize(cols: number, rows: number): void
   /** Stops reading; the asset's socket fills up and its program waits. */
   pause(): void

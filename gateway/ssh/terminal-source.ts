@@ -39,6 +39,9 @@ export function terminalSource(
   client.on('close', close)
   return {
     write: (bytes) => (over ? true : channel.write(bytes)),
+    get backlog() {
+      return channel.writableLength
+    },
     resize(cols, rows) {
       if (!over) channel.setWindow(rows, cols, 0, 0)
     },

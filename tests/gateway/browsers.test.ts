@@ -134,6 +134,20 @@ describe.skipIf(missing)(`browsers come and go${missing ? ` (skipped: ${missing}
     await broker.command(grant, 'stop')
   })
 
+  it('a large paste into a program that sends it all back comes through whole', async () => {
+    const { broker } = house
+    const { grant, browser } = await openSession(house, lab)
+    browser.type('stty raw -echo; echo ready-$((1+1)); exec cat\n')
+    await browser.sees('ready-2')
+    browser.keepText = false
+    const before = browser.bytes
+    const frame = Buffer.alloc(128 * 1024, 0x61)
+    for (let sent = 0; sent < 8 * 1024 * 1024; sent += frame.length) browser.ws.send(frame)
+    await until(() => browser.bytes - before >= 8 * 1024 * 1024, 'all of it', 60_000)
+    await broker.command(grant, 'stop')
+    expect((await broker.closed(grant)).bytesIn).toBeGreaterThanOrEqual(8 * 1024 * 1024)
+  })
+
   it('a message of another protocol closes the socket and never the asset’s side', async () => {
     const { broker } = house
     const { grant, browser } = await openSession(house, lab)

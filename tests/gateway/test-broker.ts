@@ -42,7 +42,7 @@ import {
   serverCredentials,
   signGateway,
 } from '../../broker/link/link-authority.ts'
-import { type Splice, type SpliceLimits, splice } from '../../broker/link/splice.ts'
+import { type SpliceLimits, splice } from '../../broker/link/splice.ts'
 import { SpliceDesk } from '../../broker/link/splice-desk.ts'
 import { decodeJws, jwsHash, signJws } from '../../recordings/format/jws.ts'
 import { manifest as manifestSchema } from '../../recordings/format/manifest.ts'
@@ -65,7 +65,7 @@ export class TestBroker {
   readonly evidence = new Map<string, Buffer>()
   readonly receipts = new Map<string, string>()
   readonly spliceHeads: string[] = []
-  readonly spliced: { browser: Socket; gateway: Socket; splice: Splice }[] = []
+  readonly spliced: { browser: Socket; gateway: Socket }[] = []
   /** What the next credential fetches get. */
   credential: ((ask: { session: string; grant: string }) => Promise<CredentialPayload | string>) | null = null
   credentialsAsked = 0
@@ -169,7 +169,10 @@ export class TestBroker {
   }
 
   async stop(): Promise<void> {
-    for (const { splice: one } of this.spliced) one.close()
+    for (const { browser, gateway } of this.spliced) {
+      browser.destroy()
+      gateway.destroy()
+    }
     for (const socket of this.#sockets) socket.destroy()
     await new Promise((done) => this.#link.close(done))
     this.#front.closeAllConnections()
@@ -400,7 +403,8 @@ export class TestBroker {
       return refuseUpgrade(socket, accepted?.status === 403 ? 403 : 502, 'refused-by-gateway')
     }
     socket.write(freshAnswer(accepted))
-    this.spliced.push({ browser: socket, gateway, splice: splice(socket, gateway, this.limits) })
+    this.spliced.push({ browser: socket, gateway })
+    splice(socket, gateway, this.limits)
   }
 
   async #answer(
