@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Answer, Api, Body, Params, Query, RouteKey } from './api/index.ts'
 import type { Principal } from '../domain/principal.ts'
+import type { Answer, Api, Body, Params, Query, RouteKey } from './api/index.ts'
 
 /** What a handler gets: input already checked against the contract's schemas, and who asks. */
 export interface Context<K extends RouteKey> {

@@ -48,7 +48,7 @@ export function newKeys(): Keys {
 export function exportSigning(keys: Keys): string {
   return keys.signing.key.export({ format: 'pem', type: 'pkcs8' }) as string
 }
-export function importSigning(pem: string): KeyObject {
+function importSigning(pem: string): KeyObject {
   return createPrivateKey(pem)
 }
 

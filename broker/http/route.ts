@@ -1,1 +1,0 @@
-export type { Context, Handler, Handlers } from '../contract/handler.ts'
