@@ -1,4 +1,4 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
+import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -47,9 +47,6 @@ export function newKeys(): Keys {
 /** Keys written to and read from a file, for a child process. */
 export function exportSigning(keys: Keys): string {
   return keys.signing.key.export({ format: 'pem', type: 'pkcs8' }) as string
-}
-function importSigning(pem: string): KeyObject {
-  return createPrivateKey(pem)
 }
 
 export function newGrant(keys: Pick<Keys, 'replay' | 'input' | 'escrow'>): Grant {
