@@ -6,6 +6,7 @@ import { call } from '../shared/api.ts'
 import { ErrorNote, Note, Shown } from '../shared/kit.tsx'
 import { assertPasskey } from '../shared/passkey.ts'
 import { useRead } from '../shared/query.ts'
+import { PROBLEM, PROBLEM_ELSE } from './sign-in-problems.ts'
 
 /** Only a path of this site: a link must not send somebody elsewhere after the sign-in. */
 export function safeReturn(value: string | null): string {
@@ -15,6 +16,8 @@ export function safeReturn(value: string | null): string {
 export function Component() {
   const [search] = useSearchParams()
   const returnTo = safeReturn(search.get('returnTo'))
+  // Where the identity provider's answer was refused; a code of ours only, never its text.
+  const problem = /^[a-z-]{1,40}$/.exec(search.get('problem') ?? '')?.[0]
   const ways = useRead('GET /api/sign-in/providers', {})
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState<unknown>(null)
@@ -55,6 +58,14 @@ export function Component() {
                   </p>
                 </Note>
               )}
+              {problem ? (
+                <Note tone="attention">
+                  <p>
+                    <strong>You are not signed in.</strong> {PROBLEM[problem] ?? PROBLEM_ELSE}
+                  </p>
+                  <p className="mono small">{problem}</p>
+                </Note>
+              ) : null}
               {error ? <ErrorNote error={error} /> : null}
               {data.providers.map((provider) => (
                 <Button

@@ -1,3 +1,4 @@
+import { useState } from 'react'
 import { Link, useOutletContext } from 'react-router'
 import { Empty, Note, Page, Section, Shown, When, Window } from '../shared/kit.tsx'
 import { type Me, useSite } from '../shared/me.ts'
@@ -6,7 +7,7 @@ import { useRead } from '../shared/query.ts'
 import type { Request } from '../shared/session-status.tsx'
 import { relative, windowTimes } from '../shared/time.ts'
 import { CRITICALITY } from '../shared/words.ts'
-import { ExtensionCard } from './extension-card.tsx'
+import { type Extension, ExtensionCard } from './extension-card.tsx'
 import './decide.css'
 
 /** What waits for this person: more time for running work first (minutes count), then requests. */
@@ -25,7 +26,14 @@ export function Component() {
     { query: { view: 'all', state: 'approved', limit: 20, ...site } },
     { live: true },
   )
-  const waiting = (extensions.data ?? []).filter((extension) => extension.state === 'waiting')
+  // One that was answered here stays until the page is left, so that what became of it can be read.
+  const [answered, setAnswered] = useState<Extension[]>([])
+  const waiting = [
+    ...answered,
+    ...(extensions.data ?? []).filter(
+      (extension) => extension.state === 'waiting' && !answered.some((other) => other.id === extension.id),
+    ),
+  ]
   const now = useNow(15_000)
   const next = (coming.data?.items ?? [])
     .filter((request) => new Date(request.window.opensAt).getTime() > now)
@@ -44,7 +52,12 @@ export function Component() {
         <Section title="More time, for work that runs now">
           <div className="list">
             {waiting.map((extension) => (
-              <ExtensionCard key={extension.id} extension={extension} me={me} />
+              <ExtensionCard
+                key={extension.id}
+                extension={extension}
+                me={me}
+                answered={() => setAnswered((others) => [...others, extension])}
+              />
             ))}
           </div>
         </Section>

@@ -5,13 +5,14 @@ import { type Answer, call } from '../shared/api.ts'
 import { ErrorNote, Instant, Note } from '../shared/kit.tsx'
 import type { Me } from '../shared/me.ts'
 import { refreshShown } from '../shared/query.ts'
-import { relative, viewerZone } from '../shared/time.ts'
+import { clockTime, relative, viewerZone } from '../shared/time.ts'
 import { Signing, type ToSign } from './signing.tsx'
 
-type Extension = Answer<'GET /api/extensions'>[number]
+export type Extension = Answer<'GET /api/extensions'>[number]
 
 /** More time, asked from inside a session: granted or declined on the spot, with a signature of its own. */
-export function ExtensionCard({ extension, me }: { extension: Extension; me: Me }) {
+export function ExtensionCard(props: { extension: Extension; me: Me; answered: () => void }) {
+  const { extension, me } = props
   const zone = me.sites[0]?.timeZone ?? viewerZone()
   const [toSign, setToSign] = useState<(ToSign & { decision: 'granted' | 'declined' }) | null>(null)
   const [busy, setBusy] = useState(false)
@@ -54,7 +55,7 @@ export function ExtensionCard({ extension, me }: { extension: Extension; me: Me 
             Decline
           </Button>
           <Button onClick={() => void begin('granted')} loading={busy}>
-            Give {extension.minutes} minutes
+            Give time until {clockTime(extension.newEnd, zone)}
           </Button>
         </div>
       )}
@@ -75,6 +76,7 @@ export function ExtensionCard({ extension, me }: { extension: Extension; me: Me 
               : 'Declined. The engineer sees it now.',
           )
           setToSign(null)
+          props.answered()
           refreshShown()
         }}
       />

@@ -26,6 +26,7 @@ interface View {
 const waiting = requests.find((request) => request.state === 'waiting')
 const views: View[] = [
   { name: 'sign-in', role: 'vendor', path: '/sign-in' },
+  { name: 'sign-in-problem', role: 'vendor', path: '/sign-in?problem=authentication-too-weak' },
   { name: 'set-up', role: 'vendor', path: '/set-up#token' },
   { name: 'account', role: 'approver', path: '/account' },
   { name: 'work', role: 'vendor', path: '/work', zone: 'America/Chicago' },

@@ -122,7 +122,8 @@ function MoreTime({ id, session, focus }: { id: string; session: Session | null;
 function ExtensionLine({ extension, zone }: { extension: Extension; zone: string }) {
   const word = {
     waiting: `Asked for ${extension.minutes} minutes: waits for an approver`,
-    granted: `${extension.minutes} more minutes given`,
+    // The ticket's end may have cut what was asked for; the new end stands below.
+    granted: 'More time given',
     declined: `${extension.minutes} more minutes declined`,
     expired: 'Nobody answered in time',
   }[extension.state]
