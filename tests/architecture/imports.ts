@@ -30,6 +30,48 @@ export const MAY_IMPORT: Record<string, readonly string[]> = {
   ],
 }
 
+/**
+ * What each top folder shows to the others; everything else in it is its own business. The contract and the domain's
+ * words are open to all who may import them.
+ */
+const OPEN = ['broker/contract/', 'broker/domain/']
+export const ENTRIES: readonly string[] = [
+  'approvals/approvals.ts',
+  'approvals/tickets/snapshot-signer.ts',
+  'broker/broker.ts',
+  'broker/settings.ts',
+  'broker/audit/integrity.ts',
+  'broker/audit/log.ts',
+  'broker/backup/backup.ts',
+  'broker/backup/restore.ts',
+  'broker/inventory/row-states.ts',
+  'broker/keys/handout.ts',
+  'broker/keys/keys.ts',
+  'broker/link/gateway-rows.ts',
+  'broker/policy/count-approvals.ts',
+  'broker/policy/decide-access.ts',
+  'broker/policy/explain.ts',
+  'broker/store/sql.ts',
+  'gateway/enrol.ts',
+  'gateway/gateway.ts',
+  'gateway/identity/identity.ts',
+  'gateway/version.ts',
+  'recordings/archive/archive.ts',
+  'recordings/cli/verify.ts',
+  'recordings/format/anchor.ts',
+  'recordings/format/grant-schema.ts',
+  'recordings/format/jws.ts',
+  'recordings/format/manifest.ts',
+  'recordings/recorder/api.ts',
+  'recordings/recorder/recorder.ts',
+  'recordings/screen-model/port.ts',
+  'recordings/screen-model/start.ts',
+  'recordings/spool/layout.ts',
+  'recordings/spool/recover.ts',
+  'recordings/spool/space.ts',
+]
+const folderOf = (file: string) => file.split('/')[0]
+
 /** Verification and decisions do no I/O of their own, so an auditor can run the one and a test can replay the other. */
 export const NO_IO = [
   'broker/domain',
@@ -92,6 +134,9 @@ export function violations(root: string, files: readonly string[]): string[] {
       if (target === null) continue
       if (!(MAY_IMPORT[room] ?? []).includes(target))
         found.push(`${file}: ${room} must not import ${target} (${to})`)
+      const shown = OPEN.some((open) => to.startsWith(open)) || ENTRIES.includes(to)
+      if (folderOf(to) !== folderOf(file) && !shown)
+        found.push(`${file}: ${to} is no entry of ${folderOf(to)}`)
       if (room === 'web' && target.startsWith('broker') && !typesOnly && !WEB_MAY_RUN.includes(to)) {
         found.push(`${file}: the web takes types only from ${to}`)
       }
