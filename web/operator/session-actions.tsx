@@ -19,7 +19,9 @@ export function SessionActions({ session }: { session: Session }) {
   const stop = useAct('POST /api/sessions/:id/stop')
   const id = session.id
   const closed = session.state === 'closed'
-  const frozen = session.state === 'held' || session.inputFrozen
+  const held = session.state === 'held'
+  // Held by a person: that hold can be taken back. Held because its time is over: an operator ends it, or more time does.
+  const byPerson = (held || session.inputFrozen) && session.by !== null && session.by !== 'policy'
   if (stop.data) return <Stopped id={id} ms={stop.data.closedAfterMs} asset={session.asset.name} />
   if (closed) return null
   return (
@@ -35,7 +37,7 @@ export function SessionActions({ session }: { session: Session }) {
             Watch
           </Button>
         )}
-        {frozen && session.by ? (
+        {byPerson ? (
           <Button
             variant="default"
             leftSection={<IconPlayerPlay size={17} aria-hidden />}
@@ -44,7 +46,7 @@ export function SessionActions({ session }: { session: Session }) {
           >
             Give input back
           </Button>
-        ) : (
+        ) : held ? null : (
           <Button
             variant="default"
             leftSection={<IconHandStop size={17} aria-hidden />}
@@ -59,7 +61,7 @@ export function SessionActions({ session }: { session: Session }) {
           does={() => stop.mutate({ params: { id }, body: {} })}
           busy={stop.isPending}
         >
-          Stop
+          {held && !byPerson ? 'Confirm the end' : 'Stop'}
         </HoldButton>
       </div>
       {holding ? (
