@@ -90,7 +90,7 @@ export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlan
     deployment: 'Lab plant',
     site: 'Body shop Graz',
     timeZone: 'Europe/Vienna',
-    zone: 'Robot cell 4',
+    zone: 'Robot cells',
     vendor: 'Krantz Robotics',
   }
   const logger = pino({ level: process.env.PLANT_LOG ?? 'silent', base: null }, pino.destination(2))
