@@ -123,15 +123,39 @@ function configOf(settings: Settings): BrokerConfig {
   }
 }
 
-function start(settings: Settings, changes: Partial<BrokerConfig> = {}): Promise<RunningBroker> {
-  return startBroker(
-    { ...configOf(settings), ...changes },
-    rooms({
-      recordings: settings.recordings ?? path.join(settings.data, 'recordings'),
-      reserveBytes: settings.reserveBytes,
-      ticketFolder: settings.ticketFolder ?? null,
-    }),
-  )
+async function start(settings: Settings, changes: Partial<BrokerConfig> = {}): Promise<RunningBroker> {
+  try {
+    return await startBroker(
+      { ...configOf(settings), ...changes },
+      rooms({
+        recordings: settings.recordings ?? path.join(settings.data, 'recordings'),
+        reserveBytes: settings.reserveBytes,
+        ticketFolder: settings.ticketFolder ?? null,
+      }),
+    )
+  } catch (error) {
+    throw portFailure(error, settings) ?? error
+  }
+}
+
+/** A port that cannot be had, as a sentence with the setting that moves it; null when the error is another one. */
+function portFailure(error: unknown, settings: Settings): Failure | null {
+  const { code, port } = error as { code?: unknown; port?: unknown }
+  if ((code !== 'EADDRINUSE' && code !== 'EACCES') || typeof port !== 'number') return null
+  const variable = port === settings.linkPort ? 'SALLYPORT_LINK_PORT' : 'SALLYPORT_WEB_PORT'
+  return code === 'EADDRINUSE'
+    ? new Failure(
+        400,
+        'port-in-use',
+        `Port ${port} is in use by another program.`,
+        `Stop that program (ss -ltnp shows it), or choose another port with ${variable}.`,
+      )
+    : new Failure(
+        400,
+        'port-not-allowed',
+        `This user may not listen on port ${port}.`,
+        `Choose a port above 1023 with ${variable} (and SALLYPORT_PUBLIC_PORT for a redirect before it), or let the service manager grant CAP_NET_BIND_SERVICE.`,
+      )
 }
 
 async function up(settings: Settings): Promise<number> {
@@ -230,8 +254,9 @@ async function gateway(args: string[]): Promise<number> {
     ...(settings.gatewayReserveBytes === undefined ? {} : { reserveBytes: settings.gatewayReserveBytes }),
     log,
   })
-  const why = await Promise.race([untilAsked(), running.failed])
+  const why = await Promise.race([untilAsked(), untilAlone(), running.failed])
   await running.stop()
+  if (process.connected) process.disconnect()
   if (why === undefined) return 0
   log.error({ why }, 'the gateway cannot go on')
   return 1
@@ -252,7 +277,8 @@ function superviseGateway(settings: Record<string, string>): { stop(): Promise<v
     const { PATH = '', HOME = '', LANG = '', TZ } = process.env
     child = spawn(process.execPath, [import.meta.filename, 'gateway'], {
       env: { PATH, HOME, LANG, ...(TZ === undefined ? {} : { TZ }), ...settings },
-      stdio: ['ignore', 'inherit', 'inherit'],
+      // The channel carries nothing; its end tells the gateway that its broker was killed.
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     const since = performance.now()
     child.on('error', (error) => console.error(`the gateway did not start: ${error.message}`))
@@ -355,6 +381,18 @@ async function administrator(settings: Settings): Promise<number> {
   } finally {
     await broker.stop()
   }
+}
+
+/**
+ * Settles when the process that runs this one (`up`) is gone: the next start brings its own gateway, and two must never
+ * work in one folder. Never settles for a gateway that runs by itself.
+ */
+function untilAlone(): Promise<undefined> {
+  return new Promise((resolve) => {
+    process.once('disconnect', () => resolve(undefined))
+    // It may have gone while this one was starting.
+    if (process.connected === false) resolve(undefined)
+  })
 }
 
 /** Settles when the process is asked to end. A second request ends it at once. */
