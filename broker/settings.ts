@@ -125,8 +125,8 @@ export async function readSettings(
     ...settings,
     data: path.resolve(settings.data),
     providers: await Promise.all(settings.providers.map(readProvider)),
-    databaseUrl: await secretOf(env.DATABASE_URL, settings.databaseUrlFile),
-    databaseAppUrl: await secretOf(env.DATABASE_APP_URL, settings.databaseAppUrlFile),
+    databaseUrl: await secretOf('DATABASE_URL', env.DATABASE_URL, settings.databaseUrlFile),
+    databaseAppUrl: await secretOf('DATABASE_APP_URL', env.DATABASE_APP_URL, settings.databaseAppUrlFile),
   }
 }
 
@@ -155,9 +155,16 @@ async function readProvider(given: z.output<typeof provider>): Promise<OidcProvi
   }
 }
 
-async function secretOf(value: string | undefined, file: string | undefined): Promise<Secret | null> {
-  if (value !== undefined && value !== '') return new Secret(value)
-  return file === undefined ? null : new Secret((await readText(file)).trim())
+async function secretOf(
+  variable: string,
+  value: string | undefined,
+  file: string | undefined,
+): Promise<Secret | null> {
+  if (value === undefined && file === undefined) return null
+  const text = value ?? (await readText(file ?? '')).trim()
+  // A secret that did not arrive must not start an empty embedded database in place of the real one.
+  if (text === '') throw bad([`${value === undefined ? file : variable} is empty.`])
+  return new Secret(text)
 }
 
 async function readJson(file: string): Promise<Record<string, unknown>> {

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { CompactSign, calculateJwkThumbprint, type JWK } from 'jose'
@@ -63,6 +63,8 @@ export async function startPlant(
   options: { gateway?: false; anchorEveryMs?: number } = {},
 ): Promise<Plant> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'sallyport-plant-'))
+  // The database runs as another user when the tests are root; what it may not reach would go to /var/lib and stay.
+  await chmod(dataDir, 0o711)
   const settings: BrokerConfig = {
     dataDir: path.join(dataDir, 'broker'),
     publicUrl: `https://${NAME}`,

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -38,6 +38,8 @@ const alive: SallyportProcess[] = []
 async function place(uid?: number): Promise<Place> {
   const folder = await mkdtemp(path.join(tmpdir(), 'sallyport-start-'))
   folders.push(folder)
+  // The database runs as another user when the tests are root; what it may not reach would go to /var/lib and stay.
+  await chmod(folder, 0o711)
   if (uid !== undefined) await chown(folder, uid, uid)
   const [web, link] = [await freePort(), await freePort()]
   const data = path.join(folder, 'data')
@@ -249,6 +251,7 @@ describe('what is refused at the start', () => {
       /webPort[\s\S]*logLevel|logLevel[\s\S]*webPort/,
     )
     await expect(readSettings({ SALLYPORT_TIME_ZONE: 'Mars/Olympus' })).rejects.toThrow('IANA time zone')
+    await expect(readSettings({ DATABASE_URL: '' })).rejects.toThrow('DATABASE_URL is empty')
     await expect(readSettings({ SALLYPORT_CERTIFICATE: '/nowhere.pem' })).rejects.toThrow('belong together')
   })
 

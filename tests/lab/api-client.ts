@@ -14,20 +14,23 @@ type Ask<K extends RouteKey> = (Params<K> extends undefined ? object : { params:
   (undefined extends QueryInput<K> ? { query?: QueryInput<K> } : { query?: QueryInput<K> }) &
   (BodyInput<K> extends undefined ? object : { body: BodyInput<K> })
 
+/** Where the server really listens: an address, or a Unix socket that leads to it. */
+export type ConnectTo = { host: string; port: number } | { socketPath: string }
+
 /** A person with a browser's manners and no browser: cookies, CSRF token, Origin, a software passkey. */
 export class ApiClient {
   readonly origin: string
   readonly passkey: SoftwareAuthenticator
   readonly cookies = new Map<string, string>()
   readonly #ca: string | undefined
-  readonly #connectTo: { host: string; port: number } | undefined
+  readonly #connectTo: ConnectTo | undefined
   #csrf: string | null = null
 
   /**
    * `origin` is what a browser would show; `connectTo` where the server really listens (the public name need not
    * resolve in a test); `ca` (PEM) is what its certificate is trusted by. Nothing here ignores a certificate error.
    */
-  constructor(origin: string, options: { ca?: string; connectTo?: { host: string; port: number } } = {}) {
+  constructor(origin: string, options: { ca?: string; connectTo?: ConnectTo } = {}) {
     this.origin = origin
     this.passkey = new SoftwareAuthenticator(origin)
     this.#ca = options.ca
@@ -52,8 +55,7 @@ export class ApiClient {
       const outgoing = (secure ? httpsRequest : httpRequest)(
         {
           method,
-          host: this.#connectTo?.host ?? url.hostname,
-          port: this.#connectTo?.port ?? url.port,
+          ...(this.#connectTo ?? { host: url.hostname, port: url.port }),
           path: url.pathname + url.search,
           ...(secure ? { servername: url.hostname, ca: this.#ca } : {}),
           headers: {

@@ -10,7 +10,7 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 
 export interface LabSshd {
-  host: '127.0.0.1'
+  host: string
   port: number
   user: string
   password: string
@@ -36,6 +36,8 @@ export interface LabSshdOptions {
   extra?: string[]
   /** Port to listen on; a free one by default (to start a changed host on the same port). */
   port?: number
+  /** A network namespace to run in, with the command that enters it. On the loopback of the tests' own by default. */
+  inside?: { command: readonly string[]; address: string }
 }
 
 /** null when a real sshd can be started here; otherwise why not. With SALLYPORT_LAB=required it throws instead. */
@@ -75,13 +77,14 @@ export async function startOpenssh(options: LabSshdOptions = {}): Promise<LabSsh
     await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'lab', '-f', join(dir, 'user')])
     await writeFile(join(dir, 'authorized_keys'), await readFile(join(dir, 'user.pub')), { mode: 0o644 })
     const port = options.port ?? (await freePort())
+    const host = options.inside?.address ?? '127.0.0.1'
     const yes = (value: boolean | undefined) => (value === false ? 'no' : 'yes')
     const keyboard = options.keyboardInteractive === true
     await writeFile(
       join(dir, 'config'),
       [
         `Port ${port}`,
-        'ListenAddress 127.0.0.1',
+        `ListenAddress ${host}`,
         'PidFile none',
         'UsePAM yes',
         `HostKey ${dir}/host_ed25519`,
@@ -101,7 +104,15 @@ export async function startOpenssh(options: LabSshdOptions = {}): Promise<LabSsh
         '',
       ].join('\n'),
     )
-    const child = spawn('/usr/sbin/sshd', ['-D', '-e', '-f', join(dir, 'config')], {
+    const command = [
+      ...(options.inside?.command ?? []),
+      '/usr/sbin/sshd',
+      '-D',
+      '-e',
+      '-f',
+      join(dir, 'config'),
+    ]
+    const child = spawn(command[0] ?? '', command.slice(1), {
       stdio: ['ignore', 'ignore', 'pipe'],
     })
     let log = ''
@@ -110,7 +121,7 @@ export async function startOpenssh(options: LabSshdOptions = {}): Promise<LabSsh
     })
     const gone = new Promise<void>((done) => child.once('exit', () => done()))
     await listening(
-      port,
+      options.inside ? null : port,
       () => child.exitCode === null,
       () => log,
     )
@@ -120,7 +131,7 @@ export async function startOpenssh(options: LabSshdOptions = {}): Promise<LabSsh
       ),
     )
     return {
-      host: '127.0.0.1',
+      host,
       port,
       user,
       password,
@@ -202,11 +213,16 @@ async function freePort(): Promise<number> {
   return typeof address === 'object' && address ? address.port : 0
 }
 
-async function listening(port: number, alive: () => boolean, log: () => string): Promise<void> {
+/** Without a port that can be dialled from here, its own word counts. */
+async function listening(port: number | null, alive: () => boolean, log: () => string): Promise<void> {
   const deadline = Date.now() + 10_000
   while (Date.now() < deadline) {
     if (!alive()) throw new Error(`sshd did not start: ${log()}`)
     const up = await new Promise<boolean>((done) => {
+      if (port === null) {
+        done(/Server listening on/.test(log()))
+        return
+      }
       const socket = connect(port, '127.0.0.1')
       socket.once('connect', () => done(true)).once('error', () => done(false))
       socket.once('connect', () => socket.destroy())

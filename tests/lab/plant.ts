@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -83,6 +83,8 @@ export interface LabPlantOptions {
  */
 export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlant> {
   const dataDir = options.dataDir ?? (await mkdtemp(join(tmpdir(), 'sallyport-plant-')))
+  // The database runs as another user when the tests are root; what it may not reach would go to /var/lib and stay.
+  if (!options.dataDir) await chmod(dataDir, 0o711)
   const host = options.http ? 'localhost' : (options.host ?? 'access.plant.example')
   const port = options.port ?? (await freePort())
   const origin = `${options.http ? 'http' : 'https'}://${host}:${port}`
