@@ -4,6 +4,7 @@ import { type AnyAuthMethod, Client, type ClientChannel, type NegotiatedAlgorith
 import type { PinnedIdentity } from '../../broker/domain/grant.ts'
 import type { Login, SourceEvents, TerminalSource } from '../session/source.ts'
 import { ALGORITHMS, hostKeyAlgorithmsFor, openToTerrapin } from './algorithms.ts'
+import { unpackCipherKeys } from './cipher-keys.ts'
 import { dial } from './dial.ts'
 import { type SshFailure, type SshFailureCode, sshFailure } from './failure.ts'
 import { harden, noSha1Signatures, strictKeyExchange } from './hardening.ts'
@@ -168,6 +169,7 @@ class Opening {
       return
     }
     noSha1Signatures(this.client)
+    unpackCipherKeys(this.client)
     this.#algorithms = {
       kex: negotiated.kex,
       hostKey: negotiated.serverHostKey,

@@ -38,7 +38,14 @@ export function terminalSource(
   client.on('error', close)
   client.on('close', close)
   return {
-    write: (bytes) => (over ? true : channel.write(bytes)),
+    write(bytes) {
+      if (over) return true
+      // ssh2 writes a packet in three pieces; corked they are one system call, and the asset wakes up once.
+      socket.cork()
+      const more = channel.write(bytes)
+      socket.uncork()
+      return more
+    },
     get backlog() {
       return channel.writableLength
     },
