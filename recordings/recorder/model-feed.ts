@@ -2,6 +2,11 @@ import { BLOCK_BYTES } from '../screen-model/messages.ts'
 import type { ScreenHandle } from '../screen-model/port.ts'
 
 const FIRST_BLOCK_BYTES = 4 * 1024
+/**
+ * How long a few bytes wait for more. The model is read for keyframes and late viewers, which flush; waking its thread
+ * for every keystroke would take a core from the echo that is on its way.
+ */
+const SMALL_BLOCK_WAIT_MS = 20
 
 /** Gathers output into blocks for the model thread: one message each, given away without another copy. */
 export class ModelFeed {
@@ -49,10 +54,10 @@ export class ModelFeed {
   #schedule(): void {
     if (this.#isScheduled || this.#length === 0) return
     this.#isScheduled = true
-    setImmediate(() => {
+    setTimeout(() => {
       this.#isScheduled = false
       this.flush()
-    })
+    }, SMALL_BLOCK_WAIT_MS).unref()
   }
 
   #room(wanted: number): Uint8Array<ArrayBuffer> {
