@@ -1,4 +1,5 @@
 import { clearAlarm } from '../audit/alarms.ts'
+import { IntegrityError } from '../audit/integrity.ts'
 import type { AuditLog } from '../audit/log.ts'
 import type { EnrolRequest, EnrolResponse } from '../contract/link.ts'
 import type { Clock } from '../domain/clock.ts'
@@ -6,7 +7,7 @@ import { Failure } from '../domain/failure.ts'
 import type { JsonWebKeyPublic } from '../domain/grant.ts'
 import { canonicalThumbprint } from '../keys/thumbprint.ts'
 import type { Database } from '../store/sql.ts'
-import { hashOfToken } from './enrolment-token.ts'
+import { hashOfToken, redeemToken } from './enrolment-token.ts'
 import type { GatewayDirectory } from './gateway-directory.ts'
 import { gatewayState, readGateway } from './gateway-rows.ts'
 import { type LinkCa, signGateway } from './link-authority.ts'
@@ -31,15 +32,12 @@ export async function enrol(deps: EnrolDeps, request: EnrolRequest, source: stri
   const hash = hashOfToken(request.token)
   checkKey(request.signKey)
   checkKey(request.sealKey)
-  const { row, site, certificate } = await deps.db.tx(async (tx) => {
-    const [token] = hash
-      ? await tx<{ gatewayId: string }[]>`
-          UPDATE enrolment_token SET used_at = ${new Date(now)}
-          WHERE token_hash = ${hash} AND used_at IS NULL AND expires_at > ${new Date(now)}
-          RETURNING gateway_id AS "gatewayId"`
-      : []
+  const redeemed = deps.db.tx(async (tx) => {
+    const token = hash && (await redeemToken(tx, deps.audit, hash, new Date(now), source))
     const before = token ? await readGateway(tx, token.gatewayId, true) : null
     if (!before || before.revokedAt !== null) throw refused()
+    // Whatever the row says now is vouched for from here on, so it must be what was vouched for until here.
+    await deps.audit.verifyObject(tx, 'gateway', before.id, gatewayState(before))
     const signed = await signGateway(deps.ca, request.csr, before.id, now)
     if (!signed) {
       throw new Failure(
@@ -89,6 +87,10 @@ export async function enrol(deps: EnrolDeps, request: EnrolRequest, source: stri
     >`SELECT id, name FROM site WHERE id = ${after.siteId}`
     if (!found) throw new Error('a gateway without its site')
     return { row: after, site: { id: found.id, name: found.name }, certificate: signed.certificate }
+  })
+  const { row, site, certificate } = await redeemed.catch((error: unknown) => {
+    // The alarm is raised already; the caller learns no more than from any other token that does not count.
+    throw error instanceof IntegrityError ? refused() : error
   })
   await deps.directory.changed(row)
   return {

@@ -1,7 +1,7 @@
 import { BROKER } from '../audit/event.ts'
 import { newId } from '../domain/ids.ts'
 import { canonicalSite, canonicalZone } from '../inventory/rows.ts'
-import { ENROLMENT_MS, newEnrolmentToken } from '../link/enrolment-token.ts'
+import { ENROLMENT_MS, keepToken, newEnrolmentToken } from '../link/enrolment-token.ts'
 import { gatewayState } from '../link/gateway-rows.ts'
 import { caFingerprint, type LinkCa } from '../link/link-authority.ts'
 import { insertGateway } from './gateway-routes.ts'
@@ -67,8 +67,13 @@ export async function firstGateway(
       gatewayId = row.id
     }
     const { token, hash } = newEnrolmentToken(caFingerprint(ca.certificate))
-    await tx`INSERT INTO enrolment_token (token_hash, gateway_id, created_at, expires_at)
-      VALUES (${hash}, ${gatewayId}, ${now}, ${new Date(now.getTime() + ENROLMENT_MS)})`
+    const expiresAt = new Date(now.getTime() + ENROLMENT_MS)
+    await keepToken(
+      tx,
+      audit,
+      { hash, gatewayId, createdBy: null, createdAt: now, expiresAt },
+      { actor: BROKER, reason: 'first start' },
+    )
     return { token, gatewayId }
   })
 }

@@ -5,7 +5,7 @@ import { conflict, notFound } from '../domain/failure.ts'
 import { newId } from '../domain/ids.ts'
 import { holds, type Principal, sitesOf } from '../domain/principal.ts'
 import { by } from '../identity/actor.ts'
-import { ENROLMENT_MS, newEnrolmentToken } from '../link/enrolment-token.ts'
+import { ENROLMENT_MS, keepToken, newEnrolmentToken } from '../link/enrolment-token.ts'
 import { type GatewayRow, gatewayState, readGateway } from '../link/gateway-rows.ts'
 import { caFingerprint, type LinkCa } from '../link/link-authority.ts'
 import { type Query, uniqueViolation } from '../store/sql.ts'
@@ -182,24 +182,27 @@ async function announce(
       if (before && (before.revokedAt !== null || before.zoneId !== body.zoneId)) {
         throw conflict('name-taken', 'A gateway of this name stands there already.', 'Choose another name.')
       }
+      if (before) await audit.verifyObject(tx, 'gateway', before.id, gatewayState(before))
       const row = before ?? (await insertGateway(tx, body, now))
-      if (!before) {
+      if (!before)
         await audit.record(tx, {
           action: 'gateway.announced',
           ...by(caller),
           object: { kind: 'gateway', id: row.id },
           after: gatewayState(row),
         })
-      } else {
-        await audit.record(tx, {
-          action: 'gateway.enrolment-token',
-          ...by(caller),
-          object: { kind: 'gateway', id: row.id },
-        })
-      }
-      await tx`
-        INSERT INTO enrolment_token (token_hash, gateway_id, created_by, created_at, expires_at)
-        VALUES (${token.hash}, ${row.id}, ${caller.principal.personId}, ${now}, ${token.expiresAt})`
+      await keepToken(
+        tx,
+        audit,
+        {
+          hash: token.hash,
+          gatewayId: row.id,
+          createdBy: caller.principal.personId,
+          createdAt: now,
+          expiresAt: token.expiresAt,
+        },
+        by(caller),
+      )
       return row
     })
   } catch (error) {
