@@ -33,6 +33,8 @@ export interface SessionsDeps {
   sockets: SocketRegistry
   /** The broker's key: grants, leases, tickets. */
   key: SigningKey
+  /** Public parts of former broker keys: a session may have been opened under one, and runs on. */
+  formerKeys?: readonly { x: string; kid: string }[]
   deployment: string
   recordingKeys: Grant['recordingKeys']
   /** The same person has the same pseudonym in every recording; nobody without the key tells who it is. */

@@ -10,7 +10,8 @@ import { type Tx, unavailable } from '../store/sql.ts'
 import type { LiveSession } from './live-sessions.ts'
 import type { Renewals } from './renewals.ts'
 import { readSession, type SessionRow } from './session-rows.ts'
-import { payloadOf, type Sessions } from './sessions.ts'
+import { isOf, payloadOf, type Sessions } from './sessions.ts'
+import { readGrant } from './tokens.ts'
 
 /** A gateway that has restarted gets so long to report how its sessions ended, before that is presumed. */
 const REPORT_MS = 60_000
@@ -116,7 +117,8 @@ export class GatewayEvents implements LinkHooks {
     if (!sealKey) return { refused: 'no-seal-key' }
     return await deps.db.tx(async (tx) => {
       const row = await readSession(tx, ask.session, true)
-      const grant = row ? payloadOf(row.grantJws) : null
+      // The row chooses whose password leaves the vault: only as the signed grant says.
+      const grant = row ? readGrant([deps.key, ...(deps.formerKeys ?? [])], row.grantJws) : null
       const refuse = async (code: string): Promise<CredentialAnswer> => {
         await deps.audit.record(tx, {
           action: 'credential.refused',
@@ -130,6 +132,7 @@ export class GatewayEvents implements LinkHooks {
       }
       if (!row || !grant || row.gatewayId !== gateway.id || row.grantId !== ask.grant)
         return refuse('not-yours')
+      if (!isOf(grant, row)) return refuse('row-not-vouched')
       if (row.state === 'closed' || now >= grant.exp * 1000) return refuse('over')
       if (now - row.openedAt.getTime() > CREDENTIAL_WINDOW_MS) return refuse('too-late')
       const taken = await tx`

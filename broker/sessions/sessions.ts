@@ -20,7 +20,7 @@ import {
   type SessionRow,
   type StoredView,
 } from './session-rows.ts'
-import { readTicket, signGrant, signLease, signTicket } from './tokens.ts'
+import { readGrant, readTicket, signGrant, signLease, signTicket } from './tokens.ts'
 
 /** The gateway answers `open` as soon as its recorder is ready; it dials the asset only when the browser is there. */
 const OPEN_MS = 10_000
@@ -48,7 +48,7 @@ export class Sessions {
 
   /** Takes over what ran when this broker started: the gateways say what of it still does. */
   async adopt(): Promise<void> {
-    for (const row of await runningSessions(this.deps.db.sql)) this.remember(row)
+    for (const row of await runningSessions(this.deps.db.sql)) await this.#known(row)
   }
 
   /**
@@ -64,16 +64,39 @@ export class Sessions {
       if (serial === session.grant.serial) continue
       const row = await readSession(sql, session.id)
       if (row?.state === 'closed') this.live.drop(session.id)
-      else if (row && payloadOf(row.grantJws).serial > session.grant.serial)
-        session.grant = payloadOf(row.grantJws)
+      else if (row) {
+        const grant = await this.#grantOf(row)
+        if (grant && grant.serial > session.grant.serial) session.grant = grant
+      }
     }
     for (const id of running.keys()) {
       const row = this.live.get(id) ? null : await readSession(sql, id)
-      if (row && row.state !== 'closed') this.remember(row)
+      if (row && row.state !== 'closed') await this.#known(row)
     }
   }
 
-  remember(row: SessionRow): LiveSession {
+  /** A stored session as one that runs here; null when its row does not say what its grant says. */
+  async #known(row: SessionRow): Promise<LiveSession | null> {
+    const grant = await this.#grantOf(row)
+    return grant && this.#remember(row, grant)
+  }
+
+  /** The grant behind a row: signed by a broker, and for exactly what the row says. Otherwise an alarm, and null. */
+  async #grantOf(row: SessionRow): Promise<Grant | null> {
+    const { key, formerKeys = [], audit } = this.deps
+    const grant = readGrant([key, ...formerKeys], row.grantJws)
+    if (grant && isOf(grant, row)) return grant
+    await audit.alarm(
+      new IntegrityError(
+        'row-not-vouched-for',
+        `session ${row.id}`,
+        `The row of session ${row.id} does not hold the grant that a broker signed for it. It does not count.`,
+      ),
+    )
+    return null
+  }
+
+  #remember(row: SessionRow, grant: Grant): LiveSession {
     const known = this.live.get(row.id)
     if (known) return known
     const session: LiveSession = {
@@ -88,7 +111,7 @@ export class Sessions {
       vendorId: row.vendorId,
       openedAt: row.openedAt.getTime(),
       zone: row.view.asset.zone,
-      grant: payloadOf(row.grantJws),
+      grant,
       state: row.state,
       inputFrozen: row.inputFrozen,
       cause: row.cause,
@@ -112,7 +135,7 @@ export class Sessions {
     const known = this.live.get(id)
     if (known) return known.closed ? null : known
     const row = await readSession(this.deps.db.sql, id)
-    return row && row.state !== 'closed' ? this.remember(row) : null
+    return row && row.state !== 'closed' ? await this.#known(row) : null
   }
 
   async runtime(
@@ -179,7 +202,7 @@ export class Sessions {
 
     const jws = await signGrant(deps.key, grant)
     const row = await this.#insert(caller, grant, jws, facts, approved, target, now)
-    const live = this.remember(row)
+    const live = this.#remember(row, grant)
     live.decideAt = deps.clock.monotonic() + RENEW_MS
     await this.#tellGateway(live, jws)
     deps.audit.checkpoint().catch((error) => this.#quiet(error))
@@ -470,6 +493,22 @@ function correlationOfGrant(grant: Grant) {
     recording: grant.recording,
     ticket: grant.request.ticketKey,
   }
+}
+
+/** Whether a row names what its grant names: the row is what everybody else reads. */
+export function isOf(grant: Grant, row: SessionRow): boolean {
+  return (
+    grant.session === row.id &&
+    grant.jti === row.grantId &&
+    grant.recording === row.recordingId &&
+    grant.request.id === row.requestId &&
+    grant.gateway === row.gatewayId &&
+    grant.site.id === row.siteId &&
+    grant.asset.id === row.assetId &&
+    grant.endpoint === row.endpointId &&
+    grant.account === row.account &&
+    grant.person.id === row.personId
+  )
 }
 
 /** The payload of a JWS that this broker signed and stored; what a gateway acts on it verifies itself. */

@@ -1,3 +1,4 @@
+import { createPublicKey, verify } from 'node:crypto'
 import { compactVerify, importJWK } from 'jose'
 import { z } from 'zod'
 import { type Grant, JWS_TYPES, type Lease, type SessionTicket } from '../domain/grant.ts'
@@ -19,6 +20,30 @@ const ticketSchema = z.strictObject({
   personName: z.string(),
   use: z.enum(['open', 'attach', 'watch']),
 })
+
+/**
+ * The grant in a stored JWS, when one of these keys of this deployment's brokers signed it; null otherwise. What is read
+ * back from a row is renewed, and signed anew: unverified, an edited row would become a grant (threat 10).
+ */
+export function readGrant(keys: readonly { x: string; kid: string }[], jws: string): Grant | null {
+  try {
+    const [head = '', payload = '', signature = '', more] = jws.split('.')
+    const { alg, typ, kid } = JSON.parse(text(head)) as Record<string, unknown>
+    const key = keys.find((candidate) => candidate.kid === kid)
+    if (!key || more !== undefined || alg !== 'Ed25519' || typ !== JWS_TYPES.grant) return null
+    const publicKey = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x: key.x }, format: 'jwk' })
+    const signed = Buffer.from(`${head}.${payload}`, 'ascii')
+    return verify(null, signed, publicKey, Buffer.from(signature, 'base64url'))
+      ? (JSON.parse(text(payload)) as Grant)
+      : null
+  } catch {
+    return null
+  }
+}
+
+function text(base64url: string): string {
+  return Buffer.from(base64url, 'base64url').toString('utf8')
+}
 
 export function signGrant(key: SigningKey, grant: Grant): Promise<string> {
   return key.signJws(grant, JWS_TYPES.grant)
