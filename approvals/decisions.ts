@@ -295,6 +295,12 @@ export async function withdrawApproval(
     const [before] = await tx<ApprovalRow[]>`SELECT * FROM approval WHERE id = ${approvalId} FOR UPDATE`
     if (!before) throw notFound('approval')
     if (before.withdrawn_at) return found.request_id
+    // One person's no stands until that person takes it back; anybody may take a permission away.
+    if (before.decision === 'declined' && before.person_id !== principal.personId)
+      throw forbidden(
+        'A refusal is withdrawn by whoever gave it.',
+        'Ask them, or let the vendor change the request and ask again.',
+      )
     const [after] = await tx<ApprovalRow[]>`
       UPDATE approval SET withdrawn_at = ${new Date(deps.clock.wall())}, withdrawn_by = ${principal.personId},
         withdrawn_because = ${reason}

@@ -9,6 +9,7 @@ import {
 import type { RuntimeFacts } from '../broker/domain/ports.ts'
 import {
   type AssetSnapshot,
+  assetHash,
   changedFields,
   type RequestSnapshot,
   snapshotHash,
@@ -361,7 +362,17 @@ function changedSince(
   const signed = JSON.parse(version.asset_snapshot) as AssetSnapshot
   const changed = changedFields(signed, assetSnapshotOf(ground, DEFAULT_POLICY.version))
   const hash = snapshotHash(snapshot)
-  if (hash !== row.snapshot_hash || hash !== version.snapshot_hash) changed.push('snapshot')
+  // The row says who may open what; the signed snapshot says what was approved. They must name the same.
+  const same =
+    hash === row.snapshot_hash &&
+    hash === version.snapshot_hash &&
+    snapshot.request.id === row.id &&
+    snapshot.request.version === row.version &&
+    snapshot.requester.id === row.requester_id &&
+    snapshot.endpoint === row.endpoint_id
+  if (!same) changed.push('snapshot')
+  // What the plant is compared with is a document of its own: only the one that was signed counts.
+  if (assetHash(signed) !== snapshot.asset.hash) changed.push('asset snapshot')
   return changed
 }
 

@@ -23,6 +23,7 @@ interface TicketRow {
   content: string
   fetched_at: Date
   signed: string
+  file_id: string | null
   key_enabled: boolean | null
   key_id: string | null
 }
@@ -131,6 +132,8 @@ async function check(deps: BookDeps, row: TicketRow): Promise<KnownTicket> {
     payload.site === row.site_id &&
     payload.hash === row.hash &&
     payload.ticket === row.content &&
+    // Without its file the row would rest on no key, and none could be put out of use.
+    payload.file === row.file_id &&
     payload.fetchedAt === row.fetched_at.toISOString() &&
     ticket.system === row.system &&
     ticket.key === row.key &&

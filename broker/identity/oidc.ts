@@ -196,14 +196,13 @@ export class OidcClient {
   }
 
   /**
-   * Verifies a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.6) and takes its `jti`, which counts
-   * once. Throws TripFailure.
+   * Verifies a logout token (OpenID Connect Back-Channel Logout 1.0, section 2.6); `id` is its `jti`, for takeLogout.
+   * Throws TripFailure.
    */
   async verifyLogout(
-    query: Query,
     providerId: string,
     token: string,
-  ): Promise<{ provider: OidcProvider; subject: string | null; session: string | null }> {
+  ): Promise<{ provider: OidcProvider; subject: string | null; session: string | null; id: string }> {
     const { provider, keys } = await this.#config(providerId)
     const now = new Date(this.#clock.wall())
     const { payload } = await jwtVerify(token, keys, {
@@ -228,14 +227,19 @@ export class OidcClient {
     if (!isLogout || payload.nonce !== undefined || (session === null && subject === null)) {
       throw new TripFailure('answer-invalid', 'not a logout token')
     }
+    return { provider, subject, session, id: String(payload.jti) }
+  }
+
+  /** Uses a logout token up: each `jti` counts once. Throws TripFailure the second time. */
+  async takeLogout(query: Query, provider: string, id: string): Promise<void> {
+    const now = new Date(this.#clock.wall())
     await query`DELETE FROM used_logout_token WHERE expires_at < ${now}`
     const fresh = await query`
       INSERT INTO used_logout_token (provider, jti_hash, expires_at)
-      VALUES (${provider.id}, ${this.#tokens.fingerprint('logout-jti', String(payload.jti))},
+      VALUES (${provider}, ${this.#tokens.fingerprint('logout-jti', id)},
         ${new Date(now.getTime() + 600_000)})
       ON CONFLICT DO NOTHING RETURNING provider`
     if (fresh.length === 0) throw new TripFailure('answer-invalid', 'logout token used before')
-    return { provider, subject, session }
   }
 
   #callback(providerId: string): string {

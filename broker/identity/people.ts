@@ -203,7 +203,9 @@ export class People {
   async confirmPasskey(caller: Caller, id: string, passkeyId: string): Promise<PersonView> {
     const { principal } = caller
     return this.#db.tx(async (tx) => {
-      const { person } = await this.#mine(tx, principal, id)
+      const { person, roles } = await this.#mine(tx, principal, id)
+      // It signs at every site of theirs, so it is for somebody who administers all of them.
+      checkMayGrant(principal, roles)
       if (principal.personId === id) {
         throw conflict('not-yourself', 'Nobody confirms their own passkey.', 'Ask another administrator.')
       }

@@ -63,6 +63,8 @@ export function canonicalPerson(row: PersonRow) {
     issuer: row.issuer,
     subject: row.subject,
     name: row.name,
+    // Tells that two accounts are one person, who must not approve twice (threat 7).
+    email: row.email,
     vendorId: row.vendorId,
     enabled: row.enabled,
     accountEndsAt: iso(row.accountEndsAt),

@@ -7,6 +7,7 @@ import type { Principal } from '../domain/principal.ts'
 import type { Cookies } from '../http/cookies.ts'
 import { TooMany } from '../http/errors.ts'
 import { RateLimiter } from '../http/rate-limit.ts'
+import { canonicalSite } from '../inventory/rows.ts'
 import type { Database, Query } from '../store/sql.ts'
 import { by } from './actor.ts'
 import { type Ceremonies, type NewCredential, passkeyRefused } from './ceremonies.ts'
@@ -31,7 +32,7 @@ import {
 } from './rows.ts'
 import type { SetUpLinks } from './set-up-links.ts'
 import { type SignInService, whyNotSignedIn } from './sign-ins.ts'
-import { isVouched, type Vouching } from './vouched.ts'
+import { isVouched, keepVouched, type Vouching } from './vouched.ts'
 
 /** The HTTP side of a sign-in: who asks (or null), from where, and where the cookie goes. */
 export interface Visit {
@@ -237,8 +238,10 @@ export class SignInFlows {
   /** OpenID Connect back-channel logout: ends the sign-ins of that session, or of the subject everywhere. */
   async backChannelLogout(providerId: string, token: string, sourceAddress: string): Promise<void> {
     const { db, audit, oidc, signIns } = this.#deps
+    // Before the transaction: the provider's keys may have to be fetched, and a connection must not wait for a stranger.
+    const { provider, subject, session, id } = await oidc.verifyLogout(providerId, token)
     await db.tx(async (tx) => {
-      const { provider, subject, session } = await oidc.verifyLogout(tx, providerId, token)
+      await oidc.takeLogout(tx, provider.id, id)
       const rows = await tx<{ id: string; personId: string }[]>`
         SELECT s.id, s.person_id AS "personId" FROM sign_in s JOIN person p ON p.id = s.person_id
         WHERE s.ended_at IS NULL AND s.provider = ${provider.id} AND p.issuer = ${provider.issuer}
@@ -384,7 +387,7 @@ export class SignInFlows {
       }
       vendorId = vendor.id
     }
-    const roles = await rolesByName(tx, mapped.roles)
+    const roles = await rolesByName(tx, audit, mapped.roles)
     const name =
       claimText(proven.claims.name) ?? claimText(proven.claims.preferred_username) ?? proven.subject
     const email = claimText(proven.claims.email)
@@ -483,19 +486,26 @@ function claimText(value: unknown): string | null {
   return typeof value === 'string' && value.trim() !== '' ? value.trim().slice(0, 200) : null
 }
 
-/** Sites by their names; a site that does not exist gives no role. */
-async function rolesByName(
+/** Sites by their names; one that does not exist, or whose name was edited in the database, gives no role. */
+export async function rolesByName(
   tx: Query,
+  audit: Vouching,
   roles: readonly { role: WantedRole['role']; site: string | null }[],
 ): Promise<WantedRole[]> {
   const names = [...new Set(roles.flatMap(({ site }) => (site === null ? [] : [site])))]
   const sites =
     names.length === 0
       ? []
-      : await tx<{ id: string; name: string }[]>`SELECT id, name FROM site WHERE name IN ${tx(names)}`
+      : await tx<{ id: string; name: string; timeZone: string }[]>`
+          SELECT id, name, time_zone AS "timeZone" FROM site WHERE name IN ${tx(names)}`
+  const vouched = await keepVouched(
+    audit,
+    tx,
+    sites.map((row) => ({ row, kind: 'site', id: row.id, form: canonicalSite(row) })),
+  )
   return roles.flatMap(({ role, site }): WantedRole[] => {
     if (site === null) return [{ role, siteId: null }]
-    const found = sites.find((candidate) => candidate.name === site)
+    const found = vouched.find((candidate) => candidate.name === site)
     return found ? [{ role, siteId: found.id }] : []
   })
 }

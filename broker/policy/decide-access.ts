@@ -272,6 +272,7 @@ function unusableFields(facts: AccessFacts, at: number): string[] {
     'request.closesAt': facts.request.closesAt,
     'person.accountEndsAt': facts.person.accountEndsAt,
     'person.trainingValidUntil': facts.person.trainingValidUntil,
+    'person.strongAuthAt': facts.person.strongAuthAt,
     'vendor.contractEndsAt': facts.vendor?.contractEndsAt ?? null,
     'vendor.sponsor.endsAt': facts.vendor?.sponsor?.endsAt ?? null,
     'ticket.plannedStart': facts.ticket?.plannedStart ?? null,
