@@ -309,6 +309,9 @@ async function start(
     hints,
     sockets,
     key: keys.broker,
+    formerKeys: keys.statement.keys
+      .filter((key) => key.use === 'broker' && key.until !== null)
+      .map((key) => ({ x: key.jwk.x, kid: key.kid })),
     deployment: keys.deployment,
     recordingKeys: keys.recordingKeys,
     pseudonym: (personId) =>
@@ -321,6 +324,12 @@ async function start(
   const renewals = new Renewals(sessions)
   const operators = new Operators(sessions)
   await sessions.adopt()
+  // A revoked gateway may be somebody else's by now: no browser stays spliced to it.
+  link.directory.onChanged((id) => {
+    const row = link.directory.known(id)
+    if (row && row.revokedAt === null) return
+    sockets.close((socket) => sessions.live.get(socket.session)?.gatewayId === id)
+  })
   const bound = await link.start(new GatewayEvents(sessions, renewals), config.link)
   started.push(() => link.close())
   renewals.start()
@@ -381,6 +390,7 @@ async function start(
     control: (gateway) => link.control(gateway),
     splices: link.splices,
     sockets,
+    clock,
     failed,
   })
   app.server.on('upgrade', (request, socket, head) => upgrade(request, socket as Socket, head))

@@ -58,7 +58,12 @@ export async function auditorTrust(deps: AuditorTrustDeps): Promise<AuditorTrust
 async function gatewayKeys(deps: AuditorTrustDeps): Promise<AuditorTrust['keys']> {
   const points = await publicKeys(deps.db)
   const found: AuditorTrust['keys'] = []
-  for await (const { index, entry } of deps.audit.inOrder({ action: 'gateway.' })) {
+  // Only these two: anybody may ask for this file, and of other gateway entries there are many.
+  const entries: FoundEntry[] = []
+  for (const action of ['gateway.enrolled', 'gateway.revoked'])
+    for await (const entry of deps.audit.inOrder({ action })) entries.push(entry)
+  entries.sort((a, b) => (a.index ?? 0) - (b.index ?? 0))
+  for (const { index, entry } of entries) {
     if (index === null || entry.object?.kind !== 'gateway') continue
     const gateway = entry.object.id
     const current = found.find((key) => key.gateway === gateway && key.to_index === null)

@@ -2,8 +2,10 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import { TICKET_HEADER } from '../contract/link.ts'
+import { type Clock, systemClock } from '../domain/clock.ts'
 import { isId, newId } from '../domain/ids.ts'
 import type { Principal } from '../domain/principal.ts'
+import { RateLimiter } from '../http/rate-limit.ts'
 import type { ControlConnection } from './control.ts'
 import { freshAnswer, freshRequest, readAnswer, readHandshake, refuseUpgrade } from './handshake.ts'
 import type { SocketRegistry } from './socket-registry.ts'
@@ -14,6 +16,10 @@ import type { SpliceDesk } from './splice-desk.ts'
 const DIAL_MS = 5_000
 const ANSWER_MS = 5_000
 const SOCKETS_PER_PERSON = 20
+/** Upgrades per address before anything is looked up: they pass no route and none of its limits (threat 30). */
+const PER_ADDRESS = { burst: 500, perSecond: 50 }
+/** And per person: a used ticket that is shown again is an entry in the log each time. */
+const PER_PERSON = { burst: 60, perSecond: 1 }
 
 export type Admission = { gateway: string } | { status: 401 | 403 | 404 | 409 | 503; code: string }
 
@@ -28,6 +34,7 @@ export interface BrowserUpgradeDeps {
   splices: SpliceDesk
   sockets: SocketRegistry
   limits?: SpliceLimits
+  clock?: Clock
   failed(error: unknown): void
 }
 
@@ -38,20 +45,31 @@ export interface BrowserUpgradeDeps {
 export function browserUpgrade(
   deps: BrowserUpgradeDeps,
 ): (request: IncomingMessage, socket: Socket, head: Buffer) => void {
+  const clock = deps.clock ?? systemClock
+  const rates: Rates = {
+    address: new RateLimiter(PER_ADDRESS, clock),
+    person: new RateLimiter(PER_PERSON, clock),
+  }
   return (request, socket, head) => {
     socket.on('error', () => undefined)
     // The web server's own time-outs must not cut a quiet session.
     socket.setTimeout(0)
     socket.setNoDelay(true)
-    upgrade(deps, request, socket, head).catch((error) => {
+    upgrade(deps, rates, request, socket, head).catch((error) => {
       deps.failed(error)
       refuseUpgrade(socket, 503, 'unavailable')
     })
   }
 }
 
+interface Rates {
+  address: RateLimiter
+  person: RateLimiter
+}
+
 async function upgrade(
   deps: BrowserUpgradeDeps,
+  rates: Rates,
   request: IncomingMessage,
   socket: Socket,
   head: Buffer,
@@ -62,8 +80,10 @@ async function upgrade(
     return refuseUpgrade(socket, 403, 'foreign-origin')
   const read = readHandshake(request, head)
   if (!read.ok) return refuseUpgrade(socket, 400, read.refusal)
+  if (rates.address.take(socket.remoteAddress ?? '') > 0) return refuseUpgrade(socket, 429, 'rate-limited')
   const principal = await deps.signedIn(request)
   if (!principal) return refuseUpgrade(socket, 401, 'not-signed-in')
+  if (rates.person.take(principal.personId) > 0) return refuseUpgrade(socket, 429, 'rate-limited')
   const admission = await deps.admit(principal, session, read.handshake.ticket)
   if ('status' in admission) return refuseUpgrade(socket, admission.status, admission.code)
   if (deps.sockets.countOf(principal.personId) >= SOCKETS_PER_PERSON)

@@ -26,6 +26,8 @@ import { readJson, sendJson } from './plain-http.ts'
 import type { SpliceDesk } from './splice-desk.ts'
 
 const ENROL_BODY_LIMIT = 32 * 1024
+/** Enrolment needs no certificate, and the server itself has no time-out for bodies. */
+const ENROL_BODY_MS = 10_000
 /** Enrolment attempts per address and minute: a token can't be guessed, but each attempt costs a transaction. */
 const ENROL_PER_MINUTE = 20
 const CONNECTION_LIMIT = 4_000
@@ -187,7 +189,10 @@ class Link {
       response.setHeader('retry-after', '60')
       return sendJson(response, 429, { code: 'too-many' })
     }
-    const body = EnrolRequest.safeParse(await readJson(request, ENROL_BODY_LIMIT))
+    const deadline = setTimeout(() => request.destroy(), ENROL_BODY_MS)
+    deadline.unref()
+    const sent = await readJson(request, ENROL_BODY_LIMIT).finally(() => clearTimeout(deadline))
+    const body = EnrolRequest.safeParse(sent)
     if (!body.success) return sendJson(response, 400, { code: 'bad-enrolment' })
     sendJson(response, 200, await enrol(this.#deps, body.data, source))
   }

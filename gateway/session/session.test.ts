@@ -416,3 +416,16 @@ describe('commands', () => {
     expect(session.refusal(ticket('watch'))).toBeNull()
   })
 })
+
+describe('an asset that tries to open channels', () => {
+  it('is told of some times, and then loses the session: the log is not its to fill', async () => {
+    const { source, session, events } = await live()
+    for (let i = 0; i < 20; i += 1) source.events.channelRefused('auth-agent@openssh.com')
+    expect(session.state).toBe('live')
+    for (let i = 0; i < 1_000; i += 1) source.events.channelRefused('direct-tcpip')
+    await session.whenClosed
+    expect(source.destroyed).toBe(true)
+    expect(events.filter((event) => event.kind === 'channel-refused')).toHaveLength(20)
+    expect(events.at(-1)).toMatchObject({ kind: 'session-closed', end: 'protocol-violation' })
+  })
+})

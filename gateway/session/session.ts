@@ -79,6 +79,8 @@ export const BROWSER_WAIT_MS = 30_000
 /** The idle warning comes this long before the end, or at half the limit where that is shorter. */
 const IDLE_WARNING_MS = 60_000
 const MOST_WATCHERS = 20
+/** Each refused channel is an entry in the log: an asset that goes on trying is not let to fill it (threat 32). */
+const MOST_REFUSED_CHANNELS = 20
 /** Input that waits for the asset; a paste that is larger closes the browser's socket. */
 const INPUT_BACKLOG_LIMIT = 16 * 1024 * 1024
 /** Sealing a recording takes milliseconds; a disk that hangs does not keep the session from being reported closed. */
@@ -136,6 +138,7 @@ export class Session {
   #sealed: Promise<ClosedRecording | null> | null = null
   #bytesOut = 0
   #bytesIn = 0
+  #refusedChannels = 0
   #endedBy: string | null = null
   #message: string | null = null
   #assetClosedAfterMs: number | null = null
@@ -300,6 +303,12 @@ export class Session {
         this.#inputFlows()
       },
       channelRefused: (channel) => {
+        if (this.#ending()) return
+        this.#refusedChannels += 1
+        if (this.#refusedChannels > MOST_REFUSED_CHANNELS) {
+          this.#finish('protocol-violation', 'The asset kept trying to open channels of its own.', null)
+          return
+        }
         this.#mark(`refused: the asset tried to open ${channel}`)
         this.#report({ kind: 'channel-refused', session: this.id, channel, at: this.#clock.wall() })
       },
