@@ -40,8 +40,13 @@ export function evidenceSink(store: EvidenceStore, replay: Replay, ports: Archiv
       const session = parts?.[1] ? await ownSession(parts[1], gatewayId) : null
       if (!key || !parts || !session) return 'conflict'
       await noteRecording(ports.db.sql, session)
+      // A recording is whole with its manifest: nothing is added to it later, also not by its own gateway (threat 9).
+      const finished = async () => (await store.size(manifestKey(session.recording))) !== null
+      if ((await finished()) && (await store.size(key)) === null) return 'conflict'
       const result = await store.put(key, sha256, length, body)
       const [, recording, stream, number] = parts
+      // What came in beside the manifest stays in the store, and is no part of what is shown.
+      if (result === 'stored' && (await finished())) return result
       if (result !== 'stored' || !recording || (stream !== 'screen' && stream !== 'input') || !number)
         return result
       const scanned = await replay.scan(recording, stream, Number(number))
