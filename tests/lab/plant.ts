@@ -14,6 +14,8 @@ import { newTicketSigner, type TicketSigner } from './ticket-signer.ts'
 import { until } from './until.ts'
 
 export interface LabTarget {
+  /** 127.0.0.1 by default. */
+  address?: string
   port: number
   user: string
   /** One of the two. */
@@ -67,6 +69,8 @@ export interface LabPlantOptions {
   gateway?: Partial<GatewayConfig>
   dataDir?: string
   names?: { deployment: string; site: string; timeZone: string; zone: string; vendor: string }
+  /** Called before the gateway first dials: where the plant's data is, and the broker's link port. */
+  enrolled?: (dataDir: string, linkPort: number) => void
   /**
    * Redeems the first administrator's link somewhere else (a browser) and returns the set-up link of a second one,
    * who is `admin` of this plant.
@@ -126,6 +130,7 @@ export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlan
     dataDir: gatewayDir,
     name: 'gateway-1',
   })
+  options.enrolled?.(dataDir, broker.link.port)
   const gateway = await startGateway({
     dataDir: gatewayDir,
     workers: 2,
@@ -217,7 +222,7 @@ export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlan
           type: 'robot',
           criticality,
           owner: 'Maintenance body shop',
-          address: '127.0.0.1',
+          address: target.address ?? '127.0.0.1',
           ...(ending ? { ending } : {}),
           consequence: { safety: 2, availability: 3, integrity: 2, confidentiality: 0, regulatory: 1 },
           hazard: 'An unexpected motion can hurt people in the cell; a broken program stops the line.',

@@ -390,7 +390,8 @@ function TextPage(props: {
                 key={place}
                 className="text-line"
                 aria-current={current ? 'true' : undefined}
-                onClick={() => props.seek(line.tMs)}
+                // Its time is rounded to milliseconds: one more, and the line is on the stage for sure.
+                onClick={() => props.seek(line.tMs + 1)}
               >
                 <span className="num dim">{countdown(line.tMs)}</span>
                 <span className="mono">{line.text}</span>

@@ -1,0 +1,49 @@
+/**
+ * Takes each defence away and wants its attack test to turn red:
+ *   node tests/attacks/mutate.ts [17-credentials …]
+ * Every mutation is made in a copy of the checkout (node_modules and the built pages are shared), so nothing here
+ * changes the checkout itself.
+ */
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, join } from 'node:path'
+import { mutated } from './mutation.ts'
+import { MUTATIONS } from './mutations.ts'
+
+const root = join(import.meta.dirname, '..', '..')
+const asked = process.argv.slice(2)
+const LEFT_OUT = new Set(['node_modules', '.git', 'dist', 'test-output', 'data'])
+let survived = 0
+for (const [test, mutations] of Object.entries(MUTATIONS)) {
+  if (asked.length > 0 && !asked.includes(test)) continue
+  for (const mutation of mutations) {
+    const copy = mkdtempSync(join(tmpdir(), 'sallyport-mutation-'))
+    try {
+      cpSync(root, copy, {
+        recursive: true,
+        filter: (path) => path === root || !LEFT_OUT.has(basename(path)),
+      })
+      for (const shared of ['node_modules', 'dist']) symlinkSync(join(root, shared), join(copy, shared))
+      writeFileSync(join(copy, mutation.file), mutated(mutation))
+      const vitest = join(root, 'node_modules', 'vitest', 'vitest.mjs')
+      const run = spawnSync(
+        process.execPath,
+        [vitest, 'run', '--project', 'attacks', `tests/attacks/${test}.test.ts`],
+        { cwd: copy, encoding: 'utf8', timeout: 300_000 },
+      )
+      // A run that never came to its tests would be red too, and prove nothing.
+      const failed = /Tests\s.*?(\d+) failed/.exec(run.stdout)
+      const passed = /Tests\s.*?(\d+) passed/.exec(run.stdout)
+      const red = run.status !== 0 && failed !== null && passed !== null
+      console.log(`${red ? 'red, as it should be' : 'NOT RED'}: ${test} without "${mutation.removes}"`)
+      if (!red) {
+        survived += 1
+        console.log(run.stdout.slice(-3000), run.stderr.slice(-2000))
+      }
+    } finally {
+      rmSync(copy, { recursive: true, force: true })
+    }
+  }
+}
+process.exit(survived === 0 ? 0 : 1)
