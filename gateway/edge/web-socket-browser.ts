@@ -6,6 +6,11 @@ import type { Browser, BrowserListener } from '../session/browser.ts'
 const TEXT_LIMIT = 16 * 1024
 /** Input frames of a person: typing and pastes. */
 export const INPUT_FRAME_LIMIT = 256 * 1024
+/**
+ * What may wait for a browser that does not read. Its acknowledgements are only its word: one that says it has seen
+ * everything, and reads nothing, must not fill the memory that all sessions share (threat 30).
+ */
+const SEND_LIMIT = 16 * 1024 * 1024
 /** A socket that was told to close is not waited for longer. */
 const CLOSE_GRACE_MS = 1000
 
@@ -58,11 +63,11 @@ export class WebSocketBrowser implements Browser {
   }
 
   send(bytes: Uint8Array): void {
-    if (this.#ws.readyState === WebSocket.OPEN) this.#ws.send(bytes, { binary: true })
+    if (this.#reads()) this.#ws.send(bytes, { binary: true })
   }
 
   tell(message: TerminalDown): void {
-    if (this.#ws.readyState === WebSocket.OPEN) this.#ws.send(JSON.stringify(message))
+    if (this.#reads()) this.#ws.send(JSON.stringify(message))
   }
 
   pause(): void {
@@ -84,6 +89,13 @@ export class WebSocketBrowser implements Browser {
 
   destroy(): void {
     this.#ws.terminate()
+  }
+
+  #reads(): boolean {
+    if (this.#ws.readyState !== WebSocket.OPEN) return false
+    if (this.#ws.bufferedAmount <= SEND_LIMIT) return true
+    this.#ws.terminate()
+    return false
   }
 
   #message(data: Buffer, isBinary: boolean): void {

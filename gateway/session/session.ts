@@ -125,6 +125,8 @@ export class Session {
   #owner: Viewer | null = null
   #hadOwner = false
   #started = false
+  /** Viewers whose one `start` has come: each paints the whole screen, for a few bytes. */
+  readonly #greeted = new WeakSet<Viewer>()
   readonly #watchers = new Map<Viewer, { person: string; name: string }>()
   #size = { cols: 80, rows: 24 }
   #lastInput: number
@@ -281,6 +283,8 @@ export class Session {
   }
 
   #start(viewer: Viewer, size: { cols: number; rows: number }): void {
+    if (this.#greeted.has(viewer)) return
+    this.#greeted.add(viewer)
     if (!this.#started) {
       this.#started = true
       this.#size = bounded(size)
