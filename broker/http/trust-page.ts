@@ -36,9 +36,12 @@ function page(image: string, download: string, fingerprint: string): string {
 <title>Trust this site on your phone</title>
 <style>
   body { font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem; color: #1c1f23; background: #f6f7f8 }
+  h1 { font-size: 1.5rem; line-height: 1.25 }
+  li { margin: .5rem 0; overflow-wrap: anywhere }
+  a { color: #1f5673 }
   code { font: 14px/1.6 ui-monospace, monospace; word-break: break-all }
   img { display: block; background: #fff; border: 1px solid #ccd0d5 }
-  @media (prefers-color-scheme: dark) { body { color: #e3e6ea; background: #16181b } }
+  @media (prefers-color-scheme: dark) { body { color: #e3e6ea; background: #16181b } a { color: #8fc1dc } }
 </style>
 <h1>Trust this site on your phone</h1>
 <p>This plant runs its own certificate authority for this one address. Your phone needs it once, so that it can show

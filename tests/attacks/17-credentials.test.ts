@@ -7,8 +7,6 @@ import { missingTools } from '../lab/lab.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
 import { approve, askForAccess, openSession, setUpInBrowser, shown, typeLine } from '../lab/page-actions.ts'
 import { type LabPlant, startPlant } from '../lab/plant.ts'
-import { mutated } from './mutation.ts'
-import { MUTATIONS } from './mutations.ts'
 
 const missing = opensshMissing() ?? (missingTools('chromium', 'nss-tools').join(', ') || null)
 /** An address that no other part of the lab has. */
@@ -146,10 +144,6 @@ describe.skipIf(missing !== null)(`17: credentials${missing ? ` (skipped: ${miss
     expect(all.length).toBeGreaterThan(0)
     const secrets = { password: sshd.password, wrong: 'wrong-horse-battery', address: ADDRESS }
     expect(findSecrets(all, secrets)).toEqual([])
-  })
-
-  it('mutations can be made', () => {
-    for (const mutation of MUTATIONS['17-credentials'] ?? []) expect(mutated(mutation)).not.toBe('')
   })
 
   it('the search finds a secret in every spelling', () => {

@@ -11,8 +11,6 @@ import { askForAccess, openSession, setUpInBrowser, shown, typeLine } from '../l
 import { type LabPlant, startPlant } from '../lab/plant.ts'
 import { until } from '../lab/until.ts'
 import { type LinkTap, tapLink } from './link-tap.ts'
-import { mutated } from './mutation.ts'
-import { MUTATIONS } from './mutations.ts'
 
 const missing = opensshMissing() ?? (missingTools('chromium', 'nss-tools').join(', ') || null)
 
@@ -168,9 +166,5 @@ describe.skipIf(missing !== null)(`36: cookies and headers${missing ? ` (skipped
     // Nor do they name anybody to the API.
     for (const path of ['/api/me', '/api/sessions'])
       expect((await plant.client().fetch('GET', path, undefined, SPOOFED)).status).toBe(401)
-  })
-
-  it('mutations can be made', () => {
-    for (const mutation of MUTATIONS['36-cookies'] ?? []) expect(mutated(mutation)).not.toBe('')
   })
 })

@@ -31,6 +31,8 @@ export function makeTerminal(place: HTMLElement): TerminalView {
     fontFamily: "'JetBrains Mono Variable', ui-monospace, monospace",
     fontSize: 14,
     lineHeight: 1.15,
+    // The far side picks the colours; grey on black must stay readable (WCAG 1.4.3).
+    minimumContrastRatio: 4.5,
     scrollback: 10_000,
     screenReaderMode: false,
     theme: DARK,
