@@ -1,5 +1,5 @@
 import { clearAlarm, openAlarm } from '../audit/alarms.ts'
-import type { AuditEvent } from '../audit/event.ts'
+import { type AuditEvent, BROKER } from '../audit/event.ts'
 import type { GatewayEvent } from '../contract/link.ts'
 import type { CredentialAsk, Hello } from '../link/control.ts'
 import type { GatewayRow } from '../link/gateway-rows.ts'
@@ -20,6 +20,13 @@ const CREDENTIAL_WINDOW_MS = 120_000
 /** A younger session may still be on its way to the gateway. */
 const OPENING_MS = 15_000
 const BYTES_LIMIT = Number.MAX_SAFE_INTEGER
+
+/**
+ * Completeness goes by a session's end. A gateway that was taken over must not put it into the future, nor say that
+ * the broker presumed it: its recording would never be missed (threat 9).
+ */
+const endedAt = (event: { at: number }, now: Date) => new Date(Math.min(event.at, now.getTime()))
+const endedBy = (event: { by: string | null }) => (event.by === BROKER.id ? 'gateway' : event.by)
 
 /** What the sessions room does with what gateways say. */
 export class GatewayEvents implements LinkHooks {
@@ -68,7 +75,7 @@ export class GatewayEvents implements LinkHooks {
         session.closed = {
           end: event.end,
           message: event.message,
-          by: event.by,
+          by: endedBy(event),
           closedAfterMs: event.closedAfterMs,
           at: deps.clock.wall(),
         }
@@ -261,8 +268,8 @@ export class GatewayEvents implements LinkHooks {
       case 'session-closed':
         // What the gateway says of the end takes the place of what had to be presumed while it was away.
         await tx`
-          UPDATE session SET state = 'closed', input_frozen = true, ended_at = ${new Date(event.at)},
-            end_code = ${event.end}, end_message = ${event.message}, ended_by = ${event.by},
+          UPDATE session SET state = 'closed', input_frozen = true, ended_at = ${endedAt(event, now)},
+            end_code = ${event.end}, end_message = ${event.message}, ended_by = ${endedBy(event)},
             closed_after_ms = ${event.closedAfterMs === null ? null : Math.round(event.closedAfterMs)},
             bytes_out = ${Math.min(event.bytesOut, BYTES_LIMIT)}, bytes_in = ${Math.min(event.bytesIn, BYTES_LIMIT)},
             watchers = '[]', hold_ends_at = NULL
