@@ -1,4 +1,4 @@
-"""Streaming reader of one segment file: header, frames, chain (section 2). Reads a file-like object, holds one frame."""
+"""Streaming reader of one segment file: header, frames, chain (section 2). Holds one frame at a time."""
 
 import fields
 from canonical import parse_canonical, sha256
@@ -78,7 +78,7 @@ def check_fh(frame):
 
 
 class Segment:
-    """Header now, frames by iterating. `length` is the manifest's `bytes`, `last_c` its last_c (for names of faults)."""
+    """Header now, frames by iterating. `length` is the manifest's `bytes`, `last_c` its last_c (to name faults)."""
 
     def __init__(self, file, length, last_c=None, observe=None):
         self.input = Window(file, length, observe)
