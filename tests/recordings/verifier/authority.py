@@ -5,7 +5,7 @@ import re
 from approvals import Approval, ApprovalError, assertion_faults
 from canonical import sha256_hex, unb64u
 from jws import trusted_keys
-from schemas import instant_ms
+from limits import check_inside
 
 KEPT = (("session",), ("recording",), ("gateway",), ("site", "id"), ("asset", "id"), ("endpoint",), ("protocol",),
         ("account",), ("person", "id"), ("snapshotHash",), ("request", "id"))
@@ -86,7 +86,8 @@ def _declared(package, hashes, grants, fail):
 
 
 def _against_header(grant, header, is_opening, name, fail):
-    same = [
+    same = [  # the document names no deployment, session, recording here; the sample segment-foreign needs them
+        *((what, grant[what], header[what]) for what in ("deployment", "session", "recording")),
         ("site", grant["site"]["id"], header["site"]), ("gateway", grant["gateway"], header["gateway"]["id"]),
         ("account", grant["account"], header["account"]), ("user", grant["person"]["pseudonym"], header["user"]),
     ]
@@ -203,7 +204,7 @@ def _grant(grant, is_opening, read, name, fail):
             if len(set(values)) != len(values):
                 fail("approval-twice", name)
     if base:
-        _inside(grant, base, extending, name, fail)
+        check_inside(grant, base, extending, name, fail)
     return found
 
 
@@ -224,35 +225,3 @@ def _against_snapshot(grant, one, is_opening, place, fail):
     )
     if not right:
         fail("approval-snapshot", place)
-
-
-def end_of(base, extending):
-    """The latest millisecond that the approvals allow."""
-    end = min(min(instant_ms(one.snapshot["window"]["closesAt"]), one.limit("closesAt", 1 << 62)) for one in base)
-    for one in extending:
-        closes = instant_ms(one.extension["closesAt"])
-        end = max(end, min(closes, one.limit("closesAt", closes)))
-    return end
-
-
-def _inside(grant, base, extending, name, fail):
-    def outside(what):
-        fail("grant-outside-approval", f"{name} {what}")
-    snapshots = [one.snapshot for one in base]
-    constraints = [one.constraints for one in base]
-    if not grant["viewOnly"] and (any(s["viewOnly"] for s in snapshots) or any("viewOnly" in c for c in constraints)):
-        outside("viewOnly")
-    allowed = [s["features"] for s in snapshots] + [c["features"] for c in constraints if "features" in c]
-    if any(feature not in one for one in allowed for feature in grant["features"]):
-        outside("features")
-    if any(grant["ending"]["mode"] != s["ending"]["mode"] for s in snapshots):
-        outside("ending.mode")
-    if any(grant["ending"]["holdSeconds"] > s["ending"]["holdSeconds"] for s in snapshots):
-        outside("ending.holdSeconds")
-    if grant["ending"]["inputDuringGrace"] and not (
-            all(s["ending"]["inputDuringGrace"] for s in snapshots)
-            or all("inputDuringGrace" in c for c in constraints)):
-        outside("ending.inputDuringGrace")
-    # the end counts in milliseconds, exp in seconds
-    if grant["exp"] * 1000 > end_of(base, extending):
-        outside("exp")

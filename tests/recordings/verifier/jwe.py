@@ -8,6 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 import fields
 from canonical import b64u, parse, sha256, unb64u
@@ -42,8 +43,7 @@ class PrivateKey:
             same = (numbers.x, numbers.y) == (int.from_bytes(x, "big"), int.from_bytes(unb64u(jwk.get("y")), "big"))
         elif self.kind == ("OKP", "X25519"):
             self._key = X25519PrivateKey.from_private_bytes(secret)
-            same = self._key.public_key().public_bytes_raw() == x if hasattr(
-                self._key.public_key(), "public_bytes_raw") else True
+            same = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw) == x
         else:
             raise ValueError("the key is neither P-256 nor X25519")
         if not same:

@@ -182,7 +182,8 @@ def check_anchors(lines, some, entries, manifest, chain, report):
     for number, line in lines:
         place = f"anchors.ndjson:{number}"
         entry = entries.get(line["entry"])
-        if entry is None:
+        # The document gives another action no code of its own; the sample anchor-entry-missing takes it as missing.
+        if entry is None or entry["action"] != "recording.anchor" or entry["result"] != "ok":
             report.fail("anchors", "anchor-entry-missing", place)
             continue
         leaf = merkle.anchor_leaf(
@@ -191,8 +192,7 @@ def check_anchors(lines, some, entries, manifest, chain, report):
         details = entry["details"]
         faults = []
         if not (
-            entry["action"] == "recording.anchor" and entry["result"] == "ok"
-            and entry["object"] == {"kind": "gateway", "id": manifest["gateway"]}
+            entry["object"] == {"kind": "gateway", "id": manifest["gateway"]}
             and type(details.get("size")) is int and details["size"] == line["size"]
             and root is not None and details.get("root") == root.hex()
         ):
