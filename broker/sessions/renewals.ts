@@ -31,6 +31,7 @@ export class Renewals {
   #stopped = false
   #running = 0
   #refreshAt = 0
+  #steady = { wall: Number.NEGATIVE_INFINITY, monotonic: 0 }
 
   constructor(sessions: Sessions) {
     this.#sessions = sessions
@@ -79,6 +80,7 @@ export class Renewals {
           this.#running -= 1
         })
     }
+    this.#steadyNow()
     live.forgetClosed(deps.clock.wall())
     this.#sweep(now)
     if (now >= this.#refreshAt) {
@@ -109,7 +111,7 @@ export class Renewals {
       throw error
     }
     if (session.closed || session.stopped) return
-    const decision = decideAccess(facts, deps.clock.wall())
+    const decision = decideAccess(facts, this.#steadyNow())
     if (decision.permit) await this.#renew(session, decision, facts)
     else await this.#end(session, decision.reasons)
   }
@@ -119,7 +121,7 @@ export class Renewals {
     const exp = Math.floor(permit.until / 1000)
     if (exp === session.grant.exp) return await this.#lease(session, null)
     const { deps } = this.#sessions
-    const now = deps.clock.wall()
+    const now = this.#steadyNow()
     const grant: Grant = {
       ...session.grant,
       serial: session.grant.serial + 1,
@@ -157,9 +159,21 @@ export class Renewals {
     deps.hints.publish('sessions')
   }
 
+  /**
+   * The wall clock, never running backwards: a clock that is set back ends no running session (its window would seem not
+   * to have opened, its lease to have run out) and gives none more time either.
+   */
+  #steadyNow(): number {
+    const { clock } = this.#sessions.deps
+    const monotonic = clock.monotonic()
+    const wall = Math.max(clock.wall(), this.#steady.wall + (monotonic - this.#steady.monotonic))
+    this.#steady = { wall, monotonic }
+    return wall
+  }
+
   async #lease(session: LiveSession, grantJws: string | null): Promise<void> {
     const { deps } = this.#sessions
-    const now = deps.clock.wall()
+    const now = this.#steadyNow()
     if (session.closed || session.stopped || now >= session.grant.exp * 1000) return
     const lease = await signLease(deps.key, session.grant, now)
     deps.link.control(session.gatewayId)?.send({ type: 'lease', session: session.id, lease, grant: grantJws })

@@ -339,11 +339,19 @@ describe.skipIf(missing !== null)(
       const kiln = await story.asset({ name: 'Oven 2', criticality: 'C4', target: sshd })
       const { terminal, id } = await story.session(kiln, 9_000)
       const since = performance.now()
+      const live = plant.broker.sessions.live.get(id)
+      if (!live) throw new Error('not in memory')
+      await plant.broker.renewals.decide(live)
       wallOffset = -2 * 3_600_000
       try {
         const denied = await refusal(waiting)
         expect(denied.status).not.toBe(200)
         expect(JSON.stringify(denied.body)).toMatch(/clock|step-up/)
+        // Decided afresh meanwhile: no reason to cut it off, and its new lease counts.
+        await plant.broker.renewals.decide(live)
+        expect(live.ordered).toBeNull()
+        terminal.type('echo goes-$((1+1))\n')
+        await terminal.sees('goes-2')
         await terminal.state('closed', 15_000)
         // Whichever clock says so, never later than the window as it was granted.
         expect(performance.now() - since).toBeLessThan(10_500)
@@ -351,6 +359,7 @@ describe.skipIf(missing !== null)(
         wallOffset = 0
       }
       await story.ended(id, { end: 'window-closed', sentence: /window is over/, recording: 'complete' })
+      expect((await story.entries(id)).map((entry) => entry.action)).not.toContain('gateway.refused')
       // Right again, and the gateway's next word says so too: sessions open again.
       await until(
         async () =>
