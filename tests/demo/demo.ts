@@ -17,6 +17,7 @@ import { inDays, type LabPlant, startPlant } from '../lab/plant.ts'
 import type { SoftwareCredential } from '../lab/software-authenticator.ts'
 import { until } from '../lab/until.ts'
 import { startEngineeringStation } from './engineering-station.ts'
+import { MACHINES } from './machines.ts'
 import { signInWithProvider } from './oidc-sign-in.ts'
 
 const PORT = Number(process.env.DEMO_PORT ?? 8080)
@@ -177,15 +178,11 @@ interface Station {
 
 async function machines(plant: LabPlant): Promise<Station[]> {
   const stations: Station[] = []
-  for (const [name, criticality] of [
-    ['Robot cell 4', 'C3'],
-    ['Press line 2', 'C2'],
-    ['Test bench', 'C4'],
-  ] as const) {
+  for (const machine of MACHINES) {
     const login = { user: 'service', password: crypto.randomUUID() }
     const station = await startEngineeringStation(login)
-    const { endpointId } = await plant.asset({ name, criticality, target: { port: station.port, ...login } })
-    stations.push({ name, endpointId, user: login.user, stop: () => station.stop() })
+    const { endpointId } = await plant.asset({ ...machine, target: { port: station.port, ...login } })
+    stations.push({ name: machine.name, endpointId, user: login.user, stop: () => station.stop() })
   }
   const hours = (count: number) => count * 3_600_000
   await plant.ticket('CHG-1042', ['Robot cell 4'], {

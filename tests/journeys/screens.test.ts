@@ -6,6 +6,7 @@ import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect } from 'vitest'
 import type { BodyInput } from '../../broker/contract/api/index.ts'
 import { type EngineeringStation, startEngineeringStation } from '../demo/engineering-station.ts'
+import { MACHINES } from '../demo/machines.ts'
 import { builtPages } from '../lab/built-pages.ts'
 import { DESK, type LabBrowser, openChromium, PHONE } from '../lab/chromium.ts'
 import { missingTools } from '../lab/lab.ts'
@@ -55,15 +56,11 @@ describe.skipIf(missing !== null)(`screens${missing ? ` (skipped: ${missing})` :
     pages = await builtPages()
     plant = await startPlant({ webDir: pages.folder })
     browser = await openChromium({ hosts: [plant.host], ca: plant.ca, timeZone: 'Europe/Vienna' })
-    for (const [name, criticality] of [
-      ['Robot cell 4', 'C3'],
-      ['Press line 2', 'C2'],
-      ['Test bench', 'C4'],
-    ] as const) {
+    for (const machine of MACHINES) {
       const login = { user: 'service', password: crypto.randomUUID() }
       const station = await startEngineeringStation(login)
       stations.push(station)
-      endpoints[name] = await plant.asset({ name, criticality, target: { port: station.port, ...login } })
+      endpoints[machine.name] = await plant.asset({ ...machine, target: { port: station.port, ...login } })
     }
     await plant.ticket('CHG-1042', ['Robot cell 4'], {
       title: 'Gripper program, cell 4',
@@ -131,13 +128,17 @@ describe.skipIf(missing !== null)(`screens${missing ? ` (skipped: ${missing})` :
           () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
         )
         const file = `${name}-${size}${scheme === 'dark' ? '-dark' : ''}`
+        // Bars stand at the bottom of the screen: in a picture of a whole page the screen is as long as the page.
+        const long = await person.evaluate(() => document.documentElement.scrollHeight)
+        if (!how.screenOnly)
+          await person.setViewportSize({ ...viewport, height: Math.max(viewport.height, long) })
         await person.screenshot({
           path: join(FOLDER, `${file}.png`),
-          fullPage: !how.screenOnly,
           animations: 'disabled',
         })
         const wider = await person.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
         if (wider > 0) problems.push(`${file}: ${wider} px wider than the screen`)
+        await person.setViewportSize(viewport)
         for (const violation of await axe(person))
           problems.push(
             `${file}: ${violation.impact} ${violation.id}: ${violation.help}: ${violation.nodes

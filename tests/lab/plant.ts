@@ -47,6 +47,8 @@ export interface LabPlant {
     name: string
     criticality: Criticality
     target: LabTarget
+    /** A welding robot, unless told otherwise. */
+    about?: Partial<Pick<BodyInput<'POST /api/assets'>, 'type' | 'description' | 'owner' | 'hazard'>>
     ending?: BodyInput<'POST /api/assets'>['ending']
   }): Promise<{ assetId: string; endpointId: string }>
   /** Hands in a change ticket that plans the given hours around now. */
@@ -212,7 +214,7 @@ export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlan
         })
       }
     },
-    async asset({ name, criticality, target, ending }) {
+    async asset({ name, criticality, target, about, ending }) {
       const asset = await admin.call('POST /api/assets', {
         body: {
           siteId,
@@ -228,6 +230,7 @@ export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlan
           hazard: 'An unexpected motion can hurt people in the cell; a broken program stops the line.',
           compensatingControls: 'Cell fenced, safety PLC locked',
           lastVerifiedAt: new Date().toISOString(),
+          ...about,
         },
       })
       const gatewayId = (await admin.call('GET /api/gateways', {}))[0]?.id

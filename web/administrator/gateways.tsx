@@ -138,7 +138,7 @@ export function Component() {
                       tone={data.clock.state === 'ok' ? 'normal' : 'alarm'}
                       word={
                         {
-                          ok: 'Right',
+                          ok: 'Right.',
                           'behind-mark': 'Behind the highest time seen',
                           apart: 'Apart from a gateway',
                         }[data.clock.state]
@@ -151,7 +151,7 @@ export function Component() {
                       tone={data.database.ok ? 'normal' : 'alarm'}
                       word={data.database.ok ? 'Answers' : 'Does not answer'}
                     />{' '}
-                    <span className="dim">{data.database.detail}</span>
+                    {data.database.ok ? null : <span className="dim">{data.database.detail}</span>}
                   </Fact>
                   <Fact name="Recordings">
                     <Status
@@ -178,7 +178,7 @@ export function Component() {
                             ? 'alarm'
                             : 'quiet'
                       }
-                      word={{ ok: 'Cosigns', late: 'Late', absent: 'None set up' }[data.witness.state]}
+                      word={{ ok: 'Cosigns', late: 'Late', absent: 'None set up.' }[data.witness.state]}
                     />{' '}
                     <span className="dim">{data.witness.detail}</span>
                   </Fact>

@@ -398,7 +398,12 @@ function NarrowDialog(props: {
   }
   const flag = (name: 'viewOnly' | 'inputDuringGrace', on: boolean) => {
     const { [name]: _, ...rest } = constraints
-    set(on ? { ...rest, [name]: true } : rest)
+    // Pasting is typing: who may only look on pastes nothing.
+    const kept =
+      name === 'viewOnly' && on && features.includes('clipboard-paste')
+        ? { ...rest, features: features.filter((feature) => feature !== 'clipboard-paste') }
+        : rest
+    set(on ? { ...kept, [name]: true } : kept)
   }
   return (
     <Modal opened={props.opened} onClose={props.close} title="Narrow the request" size="lg">

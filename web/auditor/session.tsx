@@ -5,6 +5,7 @@ import { Fact, Facts, Instant, Page, Section, Shown } from '../shared/kit.tsx'
 import { hasRole, type Me } from '../shared/me.ts'
 import { useRead } from '../shared/query.ts'
 import { type Session, SessionStatus } from '../shared/session-status.tsx'
+import { shortTime } from '../shared/time.ts'
 import { CRITICALITY, FEATURE_SHORT, PROTOCOL } from '../shared/words.ts'
 import { AuditTable } from './audit-table.tsx'
 import { RecordingStatus } from './sessions.tsx'
@@ -69,7 +70,7 @@ function SessionPage({ session }: { session: Session }) {
           {session.endMessage ? <Fact name="Why">{session.endMessage}</Fact> : null}
           {session.endedBy ? <Fact name="By">{session.endedBy}</Fact> : null}
           {session.closedAfterMs !== null ? (
-            <Fact name="Closed after">{(session.closedAfterMs / 1000).toFixed(2)} s</Fact>
+            <Fact name="Closed after">{shortTime(session.closedAfterMs)}</Fact>
           ) : null}
           <Fact name="Changed">{session.closingNote ?? <span className="dim">Nothing handed in</span>}</Fact>
           <Fact name="Session">

@@ -5,6 +5,7 @@ import { Link, useLocation } from 'react-router'
 import { ErrorNote, fieldError, HoldButton, Note } from '../shared/kit.tsx'
 import { useAct } from '../shared/query.ts'
 import type { Session } from '../shared/session-status.tsx'
+import { shortTime } from '../shared/time.ts'
 
 /** Watch, hold, stop. Stop is held for a second, says what it did and how fast, and asks for the reason after. */
 export function SessionActions({ session }: { session: Session }) {
@@ -103,7 +104,7 @@ function Stopped({ id, ms, asset }: { id: string; ms: number; asset: string }) {
       <Note tone="attention">
         <p>
           <strong>Stopped.</strong> The connection to {asset} was closed after{' '}
-          <span className="num">{(ms / 1000).toFixed(2)} s</span>. The recording is kept.
+          <span className="num">{shortTime(ms)}</span>. The recording is kept.
         </p>
       </Note>
       {say.data ? (

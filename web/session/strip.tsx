@@ -87,7 +87,7 @@ export function MessageLine(props: {
     return (
       <Line tone="attention" icon={<IconHandStop size={17} />}>
         <strong>Input is frozen{page.by && page.by !== 'policy' ? ` by ${page.by}` : ''}.</strong>{' '}
-        {page.cause ?? ''}{' '}
+        {sentence(page.cause)}{' '}
         {page.by && page.by !== 'policy'
           ? 'Leave the machine as it is and wait, or call the control room.'
           : `The screen stays live${left === null ? '' : ` for ${length(left)}`}. Ask for more time, or call the control room.`}
@@ -145,6 +145,9 @@ export function MessageLine(props: {
     </Line>
   )
 }
+
+/** A cause that somebody typed, closed by a full stop. */
+const sentence = (cause: string | null) => (cause && !/[.!?]$/.test(cause) ? `${cause}.` : (cause ?? ''))
 
 function Ask({ does }: { does: () => void }) {
   return (

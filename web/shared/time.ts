@@ -88,7 +88,9 @@ export function fromWall(text: string, timeZone: string): string | null {
 
 const clock = (at: At, timeZone: string) =>
   format(timeZone, { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }).format(new Date(ms(at)))
-const weekday = (at: At, timeZone: string) => format(timeZone, { weekday: 'short' }).format(new Date(ms(at)))
+/** "Tue". */
+export const weekday = (at: At, timeZone: string) =>
+  format(timeZone, { weekday: 'short' }).format(new Date(ms(at)))
 const dayKey = (at: At, timeZone: string) => toWall(at, timeZone).slice(0, 10)
 
 /** "Tue 24 Nov"; with the year when it is not this one. */
@@ -174,6 +176,13 @@ export function length(milliseconds: number): string {
   if (minutes >= 10) return `${minutes} min`
   if (minutes > 0) return s % 60 > 0 ? `${minutes} min ${s % 60} s` : `${minutes} min`
   return `${s} s`
+}
+
+/** A time that was measured: "3 ms", "1.24 s". */
+export function shortTime(milliseconds: number): string {
+  return milliseconds < 1000
+    ? `${Math.max(1, Math.round(milliseconds))} ms`
+    : `${(milliseconds / 1000).toFixed(2)} s`
 }
 
 /** A countdown: "1:04:09" or "04:09". */

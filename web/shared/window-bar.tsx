@@ -1,5 +1,5 @@
 import { type KeyboardEvent, type PointerEvent, useRef } from 'react'
-import { type At, clockTime, day, length, ms, toWall, windowTimes } from './time.ts'
+import { type At, clockTime, day, length, ms, toWall, weekday, windowTimes } from './time.ts'
 
 export interface Span {
   from: At
@@ -173,7 +173,9 @@ function ticks(start: number, end: number, zone: string): { at: number; label: s
     const thisDay = wall.slice(0, 10)
     marks.push({
       at: t,
-      label: every >= 24 || (lastDay && thisDay !== lastDay) ? day(t, zone) : clockTime(t, zone),
+      // Midnight says which day begins; the whole date would run into its neighbours on a phone.
+      label:
+        every >= 24 ? day(t, zone) : lastDay && thisDay !== lastDay ? weekday(t, zone) : clockTime(t, zone),
     })
     lastDay = thisDay
   }
