@@ -1,0 +1,206 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readdir, stat } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Page } from 'playwright-core'
+import { afterAll, describe, expect } from 'vitest'
+import { type LabBrowser, openChromium, PHONE } from '../lab/chromium.ts'
+import { missingTools } from '../lab/lab.ts'
+import { shown, typeLine } from '../lab/page-actions.ts'
+import { until } from '../lab/until.ts'
+import { stepsOf } from './steps.ts'
+
+const missing = missingTools('chromium').join(', ') || null
+const ROOT = join(import.meta.dirname, '..', '..')
+
+/** The demo as somebody meets it who has just cloned the repository: its own words are followed, step by step. */
+describe.skipIf(missing !== null)(`the demo${missing ? ` (skipped: ${missing})` : ''}`, () => {
+  const people: Record<string, Page> = {}
+  const step = stepsOf('demo', people)
+  let child: ChildProcess | null = null
+  let browser: LabBrowser
+  let output = ''
+  let origin = ''
+  let foldersBefore: string[] = []
+
+  afterAll(async () => {
+    await browser?.close()
+    if (child && child.exitCode === null) child.kill('SIGKILL')
+  })
+
+  /** One click on the company's sign-in, one on the person, as the tour says. */
+  const signIn = async (name: string, phone = false): Promise<Page> => {
+    const page = await browser.person({ timeZone: 'Europe/Vienna', ...(phone ? { viewport: PHONE } : {}) })
+    people[name] = page
+    // The demo's passkey asks with a plain question; a person says yes.
+    page.on('dialog', (dialog) => void dialog.accept())
+    await page.goto(origin)
+    await page.getByRole('link', { name: /^Sign in with/ }).click()
+    await page.getByRole('button', { name }).click()
+    await page.getByRole('main').locator('h1').waitFor()
+    return page
+  }
+
+  step('it starts, and says where to go and what to do', async () => {
+    foldersBefore = await demoFolders()
+    const port = await freePort()
+    child = spawn(process.execPath, [join(ROOT, 'tests', 'demo', 'demo.ts')], {
+      env: { ...process.env, DEMO_PORT: String(port) },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    for (const stream of [child.stdout, child.stderr])
+      stream?.on('data', (chunk: Buffer) => {
+        output += chunk.toString()
+      })
+    await until(
+      () => {
+        if (child?.exitCode !== null) throw new Error(`the demo ended:\n${output}`)
+        return output.includes('Ctrl-C ends it')
+      },
+      'the tour is printed',
+      60_000,
+    )
+    origin = /Ready: (\S+)/.exec(output)?.[1] ?? ''
+    expect(origin).toBe(`http://localhost:${port}`)
+    for (const person of ['Vera Kowalski', 'Max Huber', 'Oleg Brandt', 'Anna Weiss', 'Ada Novak'])
+      expect(output).toContain(person)
+    browser = await openChromium({ hosts: ['localhost'], ca: null })
+  })
+
+  step('1: Vera has an approved visit; she accepts the notice and works', async () => {
+    const vera = await signIn('Vera Kowalski')
+    await vera.getByRole('heading', { name: 'My work' }).waitFor()
+    const visit = vera.getByRole('listitem').filter({ hasText: 'Replace the gripper program of robot 4' })
+    await visit.getByRole('link', { name: 'Open session' }).click()
+    await vera.getByLabel('I have read this and accept it').check()
+    await vera.getByRole('button', { name: 'Open session' }).click()
+    await shown(vera, 'for the commands.')
+    await typeLine(vera, 'help')
+    await shown(vera, 'live axis monitor')
+    await typeLine(vera, 'firmware load')
+    await shown(vera, 'Do not switch off.')
+    await shown(vera, /\[=+ +\]/)
+    await vera.keyboard.press('q')
+    await typeLine(vera, 'monitor')
+    await shown(vera, 'axis monitor')
+  })
+
+  step('2: Max reads the card on a narrow screen, narrows it, and signs with the demo passkey', async () => {
+    const max = await signIn('Max Huber', true)
+    await max.getByRole('heading', { name: 'Decide' }).waitFor()
+    await max.getByRole('link', { name: /Load firmware 4\.3\.0/ }).click()
+    await max.getByRole('button', { name: 'Narrow' }).click()
+    const closes = max.getByLabel(/^Closes, plant time/)
+    const before = await closes.inputValue()
+    const earlier = new Date(`${before}Z`).getTime() - 30 * 60_000
+    await closes.fill(new Date(earlier).toISOString().slice(0, 16))
+    await max.getByRole('button', { name: 'Keep this' }).click()
+    await max.getByText('You narrow it:').waitFor()
+    await max.getByRole('button', { name: 'Approve with passkey' }).click()
+    await max.getByRole('dialog').getByRole('button', { name: 'Approve with passkey' }).click()
+    await max.getByText('What happens next.').waitFor()
+    // The vendor's page hears of it.
+    const vera = await people['Vera Kowalski']?.context().newPage()
+    if (!vera) throw new Error('Vera is not here')
+    await vera.goto(`${origin}/work`)
+    await vera
+      .getByRole('listitem')
+      .filter({ hasText: 'Load firmware 4.3.0' })
+      .getByText('Approved')
+      .waitFor()
+    await vera.close()
+  })
+
+  step('3: Oleg sees Vera inside, watches, holds, gives back and stops', async () => {
+    const oleg = await signIn('Oleg Brandt')
+    const vera = people['Vera Kowalski']
+    if (!vera) throw new Error('Vera is not here')
+    await oleg.getByRole('heading', { name: 'Inside now' }).waitFor()
+    await oleg.getByRole('link', { name: 'Watch' }).click()
+    await shown(oleg, 'axis monitor')
+    await oleg.getByRole('button', { name: 'Hold' }).click()
+    await oleg.getByLabel('Why you hold it').fill('Somebody is in the cell')
+    await oleg.getByRole('button', { name: 'Freeze input' }).click()
+    await vera.getByText('Input is frozen by Oleg Brandt.').waitFor()
+    await oleg.getByRole('button', { name: 'Give input back' }).click()
+    await vera.getByText('Input is frozen').waitFor({ state: 'hidden' })
+    await vera.locator('.xterm-helper-textarea').focus()
+    await vera.keyboard.press('q')
+    await typeLine(vera, 'cat cell4.cfg')
+    await shown(vera, 'gripper-b')
+    const stop = oleg.getByRole('button', { name: 'Stop' })
+    const box = await stop.boundingBox()
+    if (!box) throw new Error('Stop is not on the screen')
+    // A tap does nothing; holding it for a second does.
+    await stop.click()
+    await oleg.mouse.move(box.x + box.width / 2, box.y + box.height / 2)
+    await oleg.mouse.down()
+    await oleg.getByText('Stopped.').waitFor()
+    await oleg.mouse.up()
+    await vera.getByRole('heading', { name: 'Stopped by an operator' }).waitFor()
+    await vera.getByLabel('What was changed').fill('Nothing: stopped before the change')
+    await vera.getByRole('button', { name: 'Hand in' }).click()
+    await vera.getByText('Handed in.').waitFor()
+  })
+
+  step('4: Anna plays a session, jumps through its text, verifies it, takes the package away', async () => {
+    const anna = await signIn('Anna Weiss')
+    await anna.getByRole('heading', { name: 'Sessions' }).waitFor()
+    const row = anna.getByRole('row').filter({ hasText: 'Test bench' })
+    await row.getByRole('link', { name: /^Play/ }).click()
+    await anna.locator('.text-line').filter({ hasText: 'alarms.log' }).last().click()
+    await anna.locator('.stage-frame').getByText('alarms.log').first().waitFor()
+    await anna.getByRole('button', { name: 'Play', exact: true }).click()
+    await anna.getByRole('button', { name: 'Pause' }).waitFor()
+    await anna.getByRole('button', { name: 'Verify now' }).click()
+    await anna.getByText('Verified', { exact: true }).waitFor()
+    await anna.getByRole('button', { name: 'Evidence package' }).click()
+    await anna.getByLabel('For whom').fill('Berta Klein, safety authority')
+    await anna.getByLabel('Purpose').fill('To try the demo')
+    const saved: string[] = []
+    anna.on('download', (download) => saved.push(download.suggestedFilename()))
+    await anna.getByRole('button', { name: 'Build and download' }).click()
+    await anna.getByText('Handed over.').waitFor()
+    await until(() => saved.some((name) => name.endsWith('.zip')), 'the package is saved')
+  })
+
+  step('5: Ada finds machines, people, gateways and health', async () => {
+    const ada = await signIn('Ada Novak')
+    for (const [entry, text] of [
+      ['Assets', 'Press line 2'],
+      ['Vendors and people', 'Krantz Robotics'],
+      ['Gateways and health', 'gateway-1'],
+    ] as const) {
+      await ada.getByRole('navigation', { name: 'Pages' }).first().getByRole('link', { name: entry }).click()
+      await ada.getByText(text).first().waitFor()
+    }
+    // No page of anybody showed an alarm.
+    for (const page of Object.values(people)) expect(await page.locator('.banner').count()).toBe(0)
+  })
+
+  step('Ctrl-C ends it and removes what it made', async () => {
+    const ended = new Promise<number | null>((resolve) => child?.once('exit', resolve))
+    child?.kill('SIGINT')
+    expect(await ended).toBe(0)
+    expect(await demoFolders()).toEqual(foldersBefore)
+    expect(output).not.toMatch(/Error|at .*\.ts:\d+/)
+  })
+})
+
+async function demoFolders(): Promise<string[]> {
+  const names = (await readdir(tmpdir())).filter((name) => name.startsWith('sallyport-demo-'))
+  const folders = await Promise.all(
+    names.map(async (name) => ((await stat(join(tmpdir(), name)).catch(() => null)) ? name : null)),
+  )
+  return folders.filter((name) => name !== null).sort()
+}
+
+async function freePort(): Promise<number> {
+  const probe = createServer()
+  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done))
+  const address = probe.address()
+  await new Promise((done) => probe.close(done))
+  if (address === null || typeof address === 'string') throw new Error('no free port')
+  return address.port
+}
