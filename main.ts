@@ -37,6 +37,7 @@ const USAGE = `usage: sallyport COMMAND [--config FILE]
   backup --to FOLDER    save the deployment, also beside a running broker
   restore --from FOLDER [--newer-checkpoints FILE] [--root-sheet FILE]
                         put a backup into an empty data folder
+  clock --confirm       this machine's clock is right, although a later time was seen once
   administrator         a new one-time set-up link, until the first administrator has signed in
 
 Settings come from the file and from the environment (SALLYPORT_PUBLIC_NAME, SALLYPORT_DATA ...);
@@ -85,6 +86,8 @@ async function main(argv: string[]): Promise<number> {
       return await saveBackup(args)
     case 'restore':
       return await putBack(args)
+    case 'clock':
+      return await confirmClock(args)
     case 'administrator':
       return await administrator(await settingsOf(args))
     case undefined:
@@ -383,6 +386,30 @@ async function administrator(settings: Settings): Promise<number> {
         : 'An administrator has signed in already. Administrators make set-up links for others on the people page.',
     )
     return made ? 0 : 1
+  } finally {
+    await broker.stop()
+  }
+}
+
+/** The way out of `behind-mark`, when the clock once stood in the future. The broker must not be running. */
+async function confirmClock(args: string[]): Promise<number> {
+  const { values } = parseArgs({
+    args,
+    options: { config: { type: 'string' }, confirm: { type: 'boolean' } },
+  })
+  if (!values.confirm) throw usage('clock needs --confirm.')
+  const broker = await start(await readSettings(process.env, values.config), {
+    web: { host: '127.0.0.1', port: 0 },
+    link: { host: '127.0.0.1', port: 0 },
+  })
+  try {
+    const taken = await broker.confirmClock()
+    console.log(
+      taken
+        ? `${new Date().toISOString()} is the time from here on. New sessions may open again.`
+        : 'The clock and the database’s are more than 30 s apart. Put them right first.',
+    )
+    return taken ? 0 : 1
   } finally {
     await broker.stop()
   }

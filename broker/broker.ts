@@ -3,7 +3,7 @@ import type { AddressInfo, Socket } from 'node:net'
 import { hostname } from 'node:os'
 import path from 'node:path'
 import type { Logger } from 'pino'
-import { type ClockGuard, openClockGuard } from './audit/clock-guard.ts'
+import { type ClockGuard, clockEvents, openClockGuard } from './audit/clock-guard.ts'
 import { BROKER } from './audit/event.ts'
 import { type AuditLog, openAuditLog } from './audit/log.ts'
 import { auditRoutes } from './audit/routes.ts'
@@ -129,6 +129,8 @@ export interface RunningBroker {
   readonly renewals: Renewals
   readonly operators: Operators
   readonly gateways: GatewayLink
+  /** An administrator says that the clock is right (see ClockGuard.resolve); an audit entry. False while it is apart. */
+  confirmClock(): Promise<boolean>
   /** See firstGateway: an enrolment token for this machine's own gateway, at the first start. */
   firstGateway(names: {
     site: string
@@ -186,21 +188,14 @@ async function start(
   const keys = await openKeys(dataDir, clock.wall())
 
   let audit: AuditLog | null = null
+  const tellClock = clockEvents(db, () => audit, failed)
   const guard: ClockGuard = await openClockGuard({
     clock,
     db,
     dataDir,
     onChange: (state, detail) => {
       logger.warn({ state, detail }, 'clock')
-      audit
-        ?.recordAlways({
-          action: state === 'ok' ? 'clock.agrees' : 'clock.anomaly',
-          actor: BROKER,
-          object: { kind: 'broker', id: hostname() },
-          result: state === 'ok' ? 'ok' : 'denied',
-          reason: detail,
-        })
-        .catch(failed)
+      tellClock(state, detail)
     },
   })
   started.push(() => guard.close())
@@ -415,6 +410,16 @@ async function start(
     renewals,
     operators,
     gateways: link,
+    async confirmClock() {
+      if (!(await guard.resolve())) return false
+      await log.recordAlways({
+        action: 'clock.confirmed',
+        actor: BROKER,
+        object: { kind: 'broker', id: hostname() },
+        reason: 'An administrator of this machine said that its clock is right.',
+      })
+      return true
+    },
     firstGateway: (names) => firstGateway(sessions, keys.linkCa, names),
     stop,
   }

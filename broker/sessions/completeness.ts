@@ -46,7 +46,7 @@ export class Completeness {
       const rows = await tx<{ id: string; recordingId: string; asset: string }[]>`
         SELECT id, recording_id AS "recordingId", view #>> '{asset,name}' AS asset FROM session
         WHERE state = 'closed' AND manifest_at IS NULL AND ended_at < ${before}
-          AND NOT (live_at IS NULL AND end_code = 'open-failed' AND ended_by = 'broker')
+          AND NOT (live_at IS NULL AND (end_code = 'open-failed' OR ended_by IS DISTINCT FROM 'broker'))
           AND NOT EXISTS (
             SELECT FROM alarm WHERE kind = 'manifest-missing' AND subject = 'session ' || session.id
               AND closed_at IS NULL)

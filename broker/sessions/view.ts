@@ -99,6 +99,9 @@ export function recordingOf(row: SessionRow, nowMs: number): View['recording'] {
   if (row.manifestEnded === 'clean') return 'complete'
   if (row.manifestEnded === 'recovered') return 'recovered'
   if (row.endedAt === null) return 'running'
+  // Its gateway, whose events come in order, told of the end and never of a live session. What a broker only presumes of
+  // a gateway that is gone proves nothing, unless it never got the session open.
+  if (row.liveAt === null && (row.end === 'open-failed' || row.endedBy !== 'broker')) return 'none'
   return nowMs - row.endedAt.getTime() > MANIFEST_DEADLINE_MS ? 'missing' : 'arriving'
 }
 

@@ -380,6 +380,28 @@ describe('certificates', () => {
 })
 
 describe('the command line', () => {
+  it('a clock that once stood in the future is confirmed, and only then opens sessions', async () => {
+    const at = await place()
+    const first = up(at)
+    await first.says('Gateways dial in')
+    const admin = await client(at)
+    await admin.setUp(setUpLink(first.stdout()) ?? '')
+    await first.stop()
+    // As a clock battery that failed would leave it: the mark is a day ahead.
+    await writeFile(path.join(at.data, 'clock-mark'), `${Date.now() + 86_400_000}\n`)
+    const second = up(at)
+    await second.says('Gateways dial in')
+    await admin.signIn()
+    expect((await admin.call('GET /api/health', {})).clock.state).toBe('behind-mark')
+    await second.stop()
+    const confirm = startSallyport(['clock', '--confirm'], { env: at.env })
+    expect(await confirm.ended()).toBe(0)
+    expect(confirm.stdout()).toContain('New sessions may open again')
+    const third = up(at)
+    await third.says('Gateways dial in')
+    expect((await admin.call('GET /api/health', {})).clock.state).toBe('ok')
+  })
+
   it('an unknown command names the known ones', async () => {
     const started = startSallyport(['upp'])
     expect(await started.ended()).toBe(2)

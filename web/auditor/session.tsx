@@ -25,7 +25,7 @@ function SessionPage({ session }: { session: Session }) {
       title={`${session.asset.name}, ${session.person.name}`}
       lead={`${session.ticketKey}: ${session.purpose}`}
       actions={
-        auditor && session.recording !== 'missing' && session.recording !== 'running' ? (
+        auditor && !['missing', 'running', 'none'].includes(session.recording) ? (
           <Button
             component={Link}
             to={`/recordings/${session.recordingId}`}

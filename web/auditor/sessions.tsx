@@ -14,6 +14,7 @@ import { ALL_ENDS, SESSION_END } from '../shared/words.ts'
 
 export const RECORDING_WORD = {
   running: 'Recording',
+  none: 'None',
   arriving: 'Arriving',
   complete: 'Complete',
   recovered: 'Recovered',
@@ -158,7 +159,7 @@ export function Component() {
                         <RecordingStatus recording={session.recording} />
                       </td>
                       <td>
-                        {session.recording === 'missing' || session.recording === 'running' ? null : (
+                        {['missing', 'running', 'none'].includes(session.recording) ? null : (
                           <Link to={`/recordings/${session.recordingId}`}>
                             Play<span className="sr-only"> the recording on {session.asset.name}</span>
                           </Link>

@@ -39,7 +39,8 @@ export const SessionView = z.strictObject({
   watchers: z.array(z.string()),
   /** The vendor's line on what was changed. */
   closingNote: z.string().nullable(),
-  recording: z.enum(['running', 'arriving', 'complete', 'recovered', 'missing']),
+  /** `none`: the session ended before it reached its asset, so there was nothing to record. */
+  recording: z.enum(['running', 'none', 'arriving', 'complete', 'recovered', 'missing']),
 })
 
 const Opening = z.strictObject({
