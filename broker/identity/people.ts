@@ -11,6 +11,7 @@ import { checkMayGrant, checkRoles, setRoles } from './roles.ts'
 import {
   canonicalPasskey,
   canonicalPerson,
+  canonicalRole,
   canonicalVendor,
   iso,
   LOCAL_ISSUER,
@@ -18,6 +19,7 @@ import {
   listVendors,
   type PasskeyRow,
   type PersonRow,
+  passkeyOfSignIn,
   type RoleRow,
   readPasskeys,
   readPerson,
@@ -26,7 +28,7 @@ import {
   type VendorRow,
 } from './rows.ts'
 import type { SetUpLinks } from './set-up-links.ts'
-import type { Vouching } from './vouched.ts'
+import { isVouched, keepVouched, type Vouching } from './vouched.ts'
 
 type PersonView = Answer<'PATCH /api/people/:id'>
 type VendorView = Answer<'PATCH /api/vendors/:id'>
@@ -215,6 +217,16 @@ export class People {
         throw conflict('confirmed-already', 'This passkey has been confirmed.', 'Nothing is left to do.')
       }
       await this.#audit.verifyObject(tx, 'passkey', passkey.id, canonicalPasskey(passkey))
+      await this.#checkConfirmer(tx, principal)
+      // Else one person makes the link, registers the passkey on it and confirms it, and is any approver they like.
+      const alone = passkey.invitedBy === principal.personId
+      if (alone && (await this.#others(tx, principal, id, roles))) {
+        throw conflict(
+          'invited-by-you',
+          'This passkey was registered with a set-up link that you made.',
+          'Let another administrator confirm it.',
+        )
+      }
       const after: PasskeyRow = {
         ...passkey,
         confirmedBy: principal.personId,
@@ -228,7 +240,7 @@ export class People {
         object: { kind: 'passkey', id: passkey.id },
         before: canonicalPasskey(passkey),
         after: canonicalPasskey(after),
-        details: { person: id, credential: passkey.credentialId },
+        details: { person: id, credential: passkey.credentialId, ...(alone ? { alone } : {}) },
       })
       return this.#view(tx, person)
     })
@@ -342,6 +354,55 @@ export class People {
     const visible = all || roles.some((held) => holds(principal, held.siteId, 'administrator'))
     if (!person || !visible) throw notFound('person')
     return { person, roles }
+  }
+
+  /** The passkey that this administrator came in with must be theirs for certain: a set-up link makes nobody two. */
+  async #checkConfirmer(tx: Query, principal: Principal): Promise<void> {
+    if (principal.method !== 'passkey') return
+    const used = await passkeyOfSignIn(tx, principal.signInId)
+    if (
+      used?.personId === principal.personId &&
+      used.confirmedAt !== null &&
+      (await isVouched(this.#audit, tx, 'passkey', used.id, canonicalPasskey(used)))
+    ) {
+      return
+    }
+    throw conflict(
+      'own-passkey-not-confirmed',
+      'Your own passkey has not been confirmed.',
+      'Let another administrator confirm it first.',
+    )
+  }
+
+  /** Whether somebody else could confirm for this person: an administrator of all their sites, proven to be one. */
+  async #others(tx: Query, principal: Principal, id: string, roles: readonly RoleRow[]): Promise<boolean> {
+    const candidates = await tx<{ id: string }[]>`
+      SELECT DISTINCT p.id FROM person p JOIN role r ON r.person_id = p.id
+      WHERE r.role = 'administrator' AND p.enabled AND p.vendor_id IS NULL
+        AND p.id <> ${principal.personId} AND p.id <> ${id}
+        AND (p.account_ends_at IS NULL OR p.account_ends_at > ${new Date(this.#clock.wall())})`
+    const ids = candidates.map((one) => one.id)
+    const held = await keepVouched(
+      this.#audit,
+      tx,
+      (await readRoles(tx, ids)).map((row) => ({ row, kind: 'role', id: row.id, form: canonicalRole(row) })),
+    )
+    const keys = await keepVouched(
+      this.#audit,
+      tx,
+      (await readPasskeys(tx, ids))
+        .filter((row) => row.confirmedAt !== null)
+        .map((row) => ({ row, kind: 'passkey', id: row.id, form: canonicalPasskey(row) })),
+    )
+    for (const candidate of ids) {
+      const person = await readPerson(tx, candidate)
+      const own = held.filter((row) => row.personId === candidate && row.role === 'administrator')
+      const covers = (site: string | null) => own.some((row) => row.siteId === null || row.siteId === site)
+      const proven = person?.issuer !== LOCAL_ISSUER || keys.some((key) => key.personId === candidate)
+      if (!person || !proven || own.length === 0 || !roles.every((role) => covers(role.siteId))) continue
+      if (await isVouched(this.#audit, tx, 'person', candidate, canonicalPerson(person))) return true
+    }
+    return false
   }
 
   async #checkSponsor(tx: Query, id: string): Promise<void> {

@@ -42,6 +42,8 @@ export interface PasskeyRow {
   lastUsedAt: Date | null
   confirmedBy: string | null
   confirmedAt: Date | null
+  /** Whose set-up link brought it in; null for the first administrator's and for what a confirmed passkey added. */
+  invitedBy: string | null
 }
 
 export interface VendorRow {
@@ -87,6 +89,8 @@ export function canonicalPasskey(row: PasskeyRow) {
     publicKey: row.publicKey.toString('base64url'),
     confirmedBy: row.confirmedBy,
     confirmedAt: iso(row.confirmedAt),
+    // Left out when there is none: so were the forms recorded before it existed.
+    ...(row.invitedBy === null ? {} : { invitedBy: row.invitedBy }),
   }
 }
 
@@ -171,7 +175,8 @@ export async function readRoles(query: Query, personIds: readonly string[]): Pro
 const passkey = (query: Query) => query`
   id, person_id AS "personId", credential_id AS "credentialId", public_key AS "publicKey", counter, transports,
   backup_eligible AS "backupEligible", backed_up AS "backedUp", label, created_at AS "createdAt",
-  last_used_at AS "lastUsedAt", confirmed_by AS "confirmedBy", confirmed_at AS "confirmedAt"`
+  last_used_at AS "lastUsedAt", confirmed_by AS "confirmedBy", confirmed_at AS "confirmedAt",
+  invited_by AS "invitedBy"`
 
 /** Those that have not been removed. */
 export async function readPasskeys(query: Query, personIds: readonly string[]): Promise<PasskeyRow[]> {
@@ -187,6 +192,14 @@ export async function readPasskeyByCredential(
 ): Promise<PasskeyRow | null> {
   const [row] = await query<PasskeyRow[]>`
     SELECT ${passkey(query)} FROM passkey WHERE credential_id = ${credentialId} AND removed_at IS NULL`
+  return row ?? null
+}
+
+/** The passkey that somebody signed in or stepped up with last, removed or not; null for a provider's people. */
+export async function passkeyOfSignIn(query: Query, signInId: string): Promise<PasskeyRow | null> {
+  const [row] = await query<PasskeyRow[]>`
+    SELECT ${passkey(query)} FROM passkey WHERE credential_id =
+      (SELECT credential FROM sign_in WHERE id = ${signInId} AND method = 'passkey')`
   return row ?? null
 }
 

@@ -14,6 +14,8 @@ export interface SetUp {
   person: PersonRow
   tokenHash: Buffer
   firstAdministrator: boolean
+  /** The administrator who made it; null for the first one, from the console. */
+  madeBy: string | null
 }
 
 /**
@@ -52,10 +54,11 @@ export class SetUpLinks {
     await tx`UPDATE set_up_link SET expires_at = ${new Date(now)}
       WHERE person_id = ${person.id} AND used_at IS NULL AND expires_at > ${new Date(now)}`
     const hash = this.#tokens.sealSetUp(token, person.id, first)
+    const madeBy = caller?.principal.personId ?? null
     await tx`
       INSERT INTO set_up_link (token_hash, person_id, created_by, first_administrator, created_at, expires_at)
       VALUES (${hash}, ${person.id},
-        ${caller?.principal.personId ?? null}, ${first}, ${new Date(now)}, ${expiresAt})`
+        ${madeBy}, ${first}, ${new Date(now)}, ${expiresAt})`
     await this.#audit.record(tx, {
       ...(caller
         ? by(caller)
@@ -63,7 +66,7 @@ export class SetUpLinks {
       action: 'set-up-link.made',
       object: { kind: 'set-up-link', id: hash.toString('hex') },
       reason,
-      after: linkState({ tokenHash: hash, personId: person.id, expiresAt }),
+      after: linkState({ tokenHash: hash, personId: person.id, expiresAt, madeBy }),
       details: { person: person.id, expires: expiresAt.toISOString(), firstAdministrator: first },
     })
     return { url: `${this.#origin.origin}/set-up#${token}`, expiresAt }
@@ -89,7 +92,12 @@ export class SetUpLinks {
     }
     const person = row.personId === personId ? await readPerson(query, personId) : null
     if (!person?.enabled || person.issuer !== LOCAL_ISSUER) throw gone()
-    return { person, tokenHash: row.tokenHash, firstAdministrator: row.tokenHash.equals(seals[0]) }
+    return {
+      person,
+      tokenHash: row.tokenHash,
+      firstAdministrator: row.tokenHash.equals(seals[0]),
+      madeBy: row.madeBy,
+    }
   }
 
   /** Uses the link up; throws when somebody else was faster. */
@@ -117,10 +125,11 @@ interface LinkRow {
   tokenHash: Buffer
   personId: string
   expiresAt: Date
+  madeBy: string | null
 }
 
 const columns = (query: Query) => query`
-  token_hash AS "tokenHash", person_id AS "personId", expires_at AS "expiresAt"`
+  token_hash AS "tokenHash", person_id AS "personId", expires_at AS "expiresAt", created_by AS "madeBy"`
 
 /** Object kind `set-up-link`, by its hash. A used or replaced link has no form. */
 function linkState(row: LinkRow) {
@@ -129,6 +138,7 @@ function linkState(row: LinkRow) {
     tokenHash: row.tokenHash.toString('hex'),
     personId: row.personId,
     expiresAt: row.expiresAt.toISOString(),
+    madeBy: row.madeBy,
   }
 }
 

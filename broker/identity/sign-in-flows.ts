@@ -23,6 +23,7 @@ import {
   LOCAL_ISSUER,
   type PasskeyRow,
   type PersonRow,
+  passkeyOfSignIn,
   readPasskeyByCredential,
   readPasskeys,
   readPerson,
@@ -162,10 +163,17 @@ export class SignInFlows {
       await this.#checkAllowed(tx, person)
       // Nobody is there yet who could confirm the very first passkey: the link from the server's console does.
       const confirmedBy = link.firstAdministrator ? person.id : null
-      await this.#addPasskey(tx, person, credential, made.label, confirmedBy, {
-        actor: actorFor(person),
-        source: visit.sourceAddress,
-      })
+      await this.#addPasskey(
+        tx,
+        person,
+        credential,
+        made,
+        { confirmedBy, invitedBy: link.madeBy },
+        {
+          actor: actorFor(person),
+          source: visit.sourceAddress,
+        },
+      )
       await this.#open(tx, { ...visit, principal: null }, person, {
         method: 'passkey',
         provider: 'passkey',
@@ -194,7 +202,10 @@ export class SignInFlows {
       if ((await readPasskeys(tx, [person.id])).length >= 10) {
         throw conflict('too-many-passkeys', 'You have ten passkeys.', 'Remove one that you no longer use.')
       }
-      return this.#addPasskey(tx, person, credential, made.label, null, by(caller))
+      // Whoever came in by a passkey that nobody has confirmed adds more of the same.
+      const used = await passkeyOfSignIn(tx, caller.principal.signInId)
+      const invitedBy = used && used.confirmedAt === null ? used.invitedBy : null
+      return this.#addPasskey(tx, person, credential, made, { confirmedBy: null, invitedBy }, by(caller))
     })
   }
 
@@ -328,8 +339,8 @@ export class SignInFlows {
     tx: Query,
     person: PersonRow,
     credential: NewCredential,
-    label: string,
-    confirmedBy: string | null,
+    { label }: { label: string },
+    { confirmedBy, invitedBy }: Pick<PasskeyRow, 'confirmedBy' | 'invitedBy'>,
     who: { actor: AuditActor; source?: string | null },
   ): Promise<PasskeyRow> {
     const { audit, clock } = this.#deps
@@ -348,13 +359,14 @@ export class SignInFlows {
       lastUsedAt: null,
       confirmedBy,
       confirmedAt: confirmedBy === null ? null : now,
+      invitedBy,
     }
     await tx`
       INSERT INTO passkey (id, person_id, credential_id, public_key, counter, transports, backup_eligible, backed_up,
-        aaguid, label, created_at, confirmed_by, confirmed_at)
+        aaguid, label, created_at, confirmed_by, confirmed_at, invited_by)
       VALUES (${row.id}, ${row.personId}, ${row.credentialId}, ${row.publicKey}, ${row.counter},
         ${tx.json(row.transports)}, ${row.backupEligible}, ${row.backedUp}, ${credential.aaguid}, ${row.label},
-        ${now}, ${row.confirmedBy}, ${row.confirmedAt})`
+        ${now}, ${row.confirmedBy}, ${row.confirmedAt}, ${row.invitedBy})`
     await audit.record(tx, {
       ...who,
       action: 'passkey.registered',

@@ -48,7 +48,7 @@ const READERS: Record<string, Read> = {
   passkey: reader(
     (query, ids) => query<PasskeyRow[]>`
       SELECT id, person_id AS "personId", credential_id AS "credentialId", public_key AS "publicKey",
-        confirmed_by AS "confirmedBy", confirmed_at AS "confirmedAt"
+        confirmed_by AS "confirmedBy", confirmed_at AS "confirmedAt", invited_by AS "invitedBy"
       FROM passkey WHERE id IN ${query(ids)} AND removed_at IS NULL`,
     canonicalPasskey,
   ),
