@@ -128,7 +128,9 @@ class Gateway implements RunningGateway {
     this.failed = failed.promise
     this.#fail = failed.resolve
     this.#sender = new EventSender(() => this.#journal)
-    this.#uploader = new Uploader(identity)
+    this.#uploader = new Uploader(identity, () =>
+      this.#pool.sessions.some(({ state }) => state === 'live' || state === 'held'),
+    )
     this.#shipper = new Shipper({
       spool: this.#spool,
       receipts: join(config.dataDir, 'receipts'),

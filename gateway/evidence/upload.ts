@@ -4,12 +4,19 @@ import { stat } from 'node:fs/promises'
 import { Agent, request } from 'node:https'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { setTimeout as delay } from 'node:timers/promises'
 import { EVIDENCE_PATH } from '../../broker/contract/link.ts'
 import type { GatewayIdentity } from '../identity/identity.ts'
 import { LINK_NAME } from '../link/link-name.ts'
 
 const ANSWER_LIMIT = 256 * 1024
 const STALL_MS = 30_000
+/**
+ * What evidence may take of the machine while somebody works through it: sending a segment costs as much as the session
+ * that filled it, and the spool is safe where it is. Far above what people's terminals bring.
+ */
+const BESIDE_SESSIONS_BYTES_PER_SECOND = 8 * 1024 * 1024
+const PIECE = 64 * 1024
 
 export interface UploadAnswer {
   status: number
@@ -19,8 +26,11 @@ export interface UploadAnswer {
 /** PUTs evidence to a broker's link port over the gateway's own certificate. */
 export class Uploader {
   readonly #agent: Agent
+  readonly #isBusy: () => boolean
 
-  constructor(identity: GatewayIdentity) {
+  /** `isBusy`: somebody works through this gateway now. */
+  constructor(identity: GatewayIdentity, isBusy: () => boolean) {
+    this.#isBusy = isBusy
     this.#agent = new Agent({
       keepAlive: true,
       maxSockets: 4,
@@ -46,8 +56,17 @@ export class Uploader {
       path,
       size,
       hash.digest('hex'),
-      createReadStream(from, { end: Math.max(0, size - 1) }),
+      Readable.from(
+        this.#paced(createReadStream(from, { end: Math.max(0, size - 1), highWaterMark: PIECE })),
+      ),
     )
+  }
+
+  async *#paced(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const chunk of chunks) {
+      yield chunk
+      if (this.#isBusy()) await delay((chunk.length / BESIDE_SESSIONS_BYTES_PER_SECOND) * 1000)
+    }
   }
 
   async text(broker: string, path: string, text: string): Promise<UploadAnswer> {
