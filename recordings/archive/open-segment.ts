@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
 import type { JWK } from 'jose'
 import { matchesCommitment } from '../format/data-key.ts'
 import { FrameOpener } from '../format/frame-opener.ts'
+import type { ManifestSegment } from '../format/manifest.ts'
 import { SegmentReader } from '../format/segment-reader.ts'
 import { parseWrap, unwrapDataKey } from '../format/wrap.ts'
 
@@ -11,13 +13,16 @@ const OPENED_LIMIT = 512 * 1024 * 1024
 
 /**
  * Opens one segment: unwraps its data key, checks the commitment, verifies the chain and decrypts. The result is the
- * segment's whole asciicast v2 file. Nothing comes out of a segment whose chain is broken.
+ * segment's whole asciicast v2 file. Nothing comes out of a segment whose chain is broken, nor, where `named` is given
+ * (what the manifest of a finished recording says), out of one that is sound in itself but is another than the
+ * manifest's: `segment-not-the-manifests`. Anybody can make such a segment, the keys it is sealed to are public.
  */
 export async function openSegment(
   chunks: AsyncIterable<Buffer>,
   wrapJson: string,
   name: { recording: string; stream: 'screen' | 'input'; segment: number },
   key: JWK,
+  named: Pick<ManifestSegment, 'bytes' | 'sha256' | 'hh' | 'last_c'> | null = null,
 ): Promise<Opened> {
   const wrap = parseWrap(wrapJson, name)
   if (!wrap.ok) return wrap
@@ -29,8 +34,12 @@ export async function openSegment(
   let size = 0
   let t0Ms: number | null = null
   let committed = false
+  const hash = createHash('sha256')
+  let toHash = named?.bytes ?? 0
   for await (const chunk of chunks) {
     reader.push(chunk)
+    if (toHash > 0) hash.update(chunk.subarray(0, toHash))
+    toHash -= Math.min(toHash, chunk.length)
     if (!committed && reader.header) {
       const { header } = reader
       if (
@@ -56,6 +65,15 @@ export async function openSegment(
   }
   reader.end()
   if (!reader.header) return { ok: false, code: 'header-missing' }
+  if (
+    named &&
+    (reader.goodBytes !== named.bytes ||
+      hash.digest('hex') !== named.sha256 ||
+      reader.hh?.toString('hex') !== named.hh ||
+      reader.head?.toString('hex') !== named.last_c)
+  ) {
+    return { ok: false, code: 'segment-not-the-manifests' }
+  }
   return {
     ok: true,
     cast: Buffer.concat(parts),

@@ -1,13 +1,16 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type { JWK } from 'jose'
+import { JWS_TYPES } from '../../broker/domain/grant.ts'
+import { decodeJws, JWS_LIMIT, jwsHash } from '../format/jws.ts'
+import { type ManifestSegment, manifest as manifestSchema } from '../format/manifest.ts'
 import type { TrustFile } from '../format/trust.ts'
 import { type KeyWrap, parseWrap, unwrapDataKey, wrapDataKey } from '../format/wrap.ts'
 import { openPackage } from '../package/open-zip.ts'
 import type { CheckResult, Verdict } from '../verify/report.ts'
 import { verifyPackage } from '../verify/verify-package.ts'
-import { type EvidenceStore, segmentKey, wrapKey } from './evidence-store.ts'
+import { type EvidenceKey, type EvidenceStore, manifestKey, segmentKey, wrapKey } from './evidence-store.ts'
 import { openFolderStore } from './folder-store.ts'
-import { openSegment } from './open-segment.ts'
+import { type Opened, openSegment } from './open-segment.ts'
 import { type SegmentScan, scanSegment } from './scan.ts'
 import { ScreenText, type TextLine } from './screen-text.ts'
 
@@ -22,16 +25,17 @@ export interface ThreadData {
 
 export type ThreadRequest =
   | { task: 'scan'; recording: string; stream: 'screen' | 'input'; segment: number }
-  | { task: 'open'; recording: string; segment: number }
+  | { task: 'open'; recording: string; segment: number; manifest: string | null }
   | {
       task: 'text'
       recording: string
       segments: number[]
+      manifest: string | null
       afterMs: number
       limit: number
       search: string | null
     }
-  | { task: 'markers'; recording: string; segments: number[] }
+  | { task: 'markers'; recording: string; segments: number[]; manifest: string | null }
   | { task: 'rewrap'; recording: string; segment: number; recipient: RewrapRecipient }
   | { task: 'verify'; path: string; trust: TrustFile; key: JWK }
 
@@ -68,7 +72,7 @@ async function answer(store: EvidenceStore, key: JWK, request: ThreadRequest): P
       return typeof scan === 'string' ? { ok: false, code: scan } : { ok: true, scan }
     }
     case 'open': {
-      const opened = await open(store, key, request.recording, request.segment)
+      const opened = await (await opener(store, key, request))(request.segment)
       // A copy on an ArrayBuffer of its own: a small Buffer lies in Node's shared pool, which must not be given away.
       return opened.ok ? { ok: true, cast: new Uint8Array(opened.cast) } : opened
     }
@@ -76,8 +80,9 @@ async function answer(store: EvidenceStore, key: JWK, request: ThreadRequest): P
       const lines: TextLine[] = []
       const wanted = request.search?.toLowerCase() ?? ''
       const text = new ScreenText()
+      const open = await opener(store, key, request)
       for (const [index, number] of request.segments.entries()) {
-        const opened = await open(store, key, request.recording, number)
+        const opened = await open(number)
         if (!opened.ok) return opened
         // A segment begins with a keyframe that repaints what stood there already: only the first one is read.
         for (const [t, code, data] of castEvents(opened.cast, index > 0)) {
@@ -95,8 +100,9 @@ async function answer(store: EvidenceStore, key: JWK, request: ThreadRequest): P
     }
     case 'markers': {
       const markers: Marker[] = []
+      const open = await opener(store, key, request)
       for (const number of request.segments) {
-        const opened = await open(store, key, request.recording, number)
+        const opened = await open(number)
         if (!opened.ok) return opened
         for (const [t, code, data] of castEvents(opened.cast, false)) {
           if (code === 'm') markers.push({ tMs: Math.round(t * 1000), text: data.slice(0, 300) })
@@ -126,23 +132,50 @@ async function answer(store: EvidenceStore, key: JWK, request: ThreadRequest): P
 }
 
 async function wrapText(store: EvidenceStore, recording: string, segment: number): Promise<string> {
-  let wrap = ''
-  for await (const chunk of store.read(wrapKey(recording, 'screen', segment))) {
-    wrap += String(chunk)
-    // parseWrap refuses it by its length.
-    if (wrap.length > 65_536) break
-  }
-  return wrap
+  // parseWrap refuses a longer one.
+  return textOf(store, wrapKey(recording, 'screen', segment), 65_536)
 }
 
-async function open(store: EvidenceStore, key: JWK, recording: string, segment: number) {
-  const wrap = await wrapText(store, recording, segment)
-  return openSegment(
-    store.read(segmentKey(recording, 'screen', segment)),
-    wrap,
-    { recording, stream: 'screen', segment },
-    key,
-  )
+async function textOf(store: EvidenceStore, key: EvidenceKey, limit: number): Promise<string> {
+  let text = ''
+  for await (const chunk of store.read(key)) {
+    text += String(chunk)
+    if (text.length > limit) break
+  }
+  return text
+}
+
+/**
+ * Opens screen segments of one recording. Once its manifest has come, a segment is shown only when it is the one that
+ * the manifest names, and the manifest only counts when it is the one that the broker took (`manifest`, its hash;
+ * null while the recording is arriving). Codes: manifest-missing, manifest-other, segment-not-in-manifest, and those
+ * of openSegment.
+ */
+async function opener(
+  store: EvidenceStore,
+  key: JWK,
+  { recording, manifest: taken }: { recording: string; manifest: string | null },
+): Promise<(segment: number) => Promise<Opened>> {
+  let named: Map<number, ManifestSegment> | null = null
+  let fault: string | null = null
+  if ((await store.size(manifestKey(recording))) !== null) {
+    const jws = await textOf(store, manifestKey(recording), JWS_LIMIT)
+    const decoded = decodeJws(jws, JWS_TYPES.manifest, manifestSchema)
+    if (!decoded.ok) fault = decoded.code
+    else if (taken !== null && jwsHash(jws) !== taken) fault = 'manifest-other'
+    else {
+      const screen = decoded.value.payload.segments.filter((segment) => segment.stream === 'screen')
+      named = new Map(screen.map((segment) => [segment.number, segment]))
+    }
+  } else if (taken !== null) fault = 'manifest-missing'
+  return async (segment) => {
+    if (fault !== null) return { ok: false, code: fault }
+    const one = named?.get(segment) ?? null
+    if (named && !one) return { ok: false, code: 'segment-not-in-manifest' }
+    const wrap = await wrapText(store, recording, segment)
+    const file = store.read(segmentKey(recording, 'screen', segment))
+    return openSegment(file, wrap, { recording, stream: 'screen', segment }, key, one)
+  }
 }
 
 /** The events of an asciicast file; the first output, the keyframe, left out on demand. */

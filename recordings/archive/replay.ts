@@ -19,14 +19,21 @@ export interface Replay {
     stream: 'screen' | 'input',
     segment: number,
   ): Promise<Answered<{ scan: SegmentScan }>>
-  /** One screen segment as asciicast v2, verified on the way. */
-  open(recording: string, segment: number): Promise<Answered<{ cast: Uint8Array }>>
+  /**
+   * One screen segment as asciicast v2, verified on the way. `manifest` here and below is the hash of the manifest that
+   * was taken for the recording, null while it is arriving.
+   */
+  open(recording: string, segment: number, manifest: string | null): Promise<Answered<{ cast: Uint8Array }>>
   text(
     recording: string,
     segments: number[],
-    ask: { afterMs: number; limit: number; search: string | null },
+    ask: { afterMs: number; limit: number; search: string | null; manifest: string | null },
   ): Promise<Answered<{ lines: TextLine[]; next: number | null }>>
-  markers(recording: string, segments: number[]): Promise<Answered<{ markers: Marker[] }>>
+  markers(
+    recording: string,
+    segments: number[],
+    manifest: string | null,
+  ): Promise<Answered<{ markers: Marker[] }>>
   /** The segment's data key, wrapped anew to somebody else. */
   rewrap(recording: string, segment: number, recipient: RewrapRecipient): Promise<Answered<{ wrap: KeyWrap }>>
   /** Runs the offline verifier over a package file. */
@@ -81,14 +88,14 @@ export function startReplay(folder: string, replayKey: Secret<JWK>): Replay {
   return {
     scan: (recording, stream, segment) =>
       ask({ task: 'scan', recording, stream, segment }) as Promise<Answered<{ scan: SegmentScan }>>,
-    open: (recording, segment) =>
-      ask({ task: 'open', recording, segment }) as Promise<Answered<{ cast: Uint8Array }>>,
+    open: (recording, segment, manifest) =>
+      ask({ task: 'open', recording, segment, manifest }) as Promise<Answered<{ cast: Uint8Array }>>,
     text: (recording, segments, options) =>
       ask({ task: 'text', recording, segments, ...options }) as Promise<
         Answered<{ lines: TextLine[]; next: number | null }>
       >,
-    markers: (recording, segments) =>
-      ask({ task: 'markers', recording, segments }) as Promise<Answered<{ markers: Marker[] }>>,
+    markers: (recording, segments, manifest) =>
+      ask({ task: 'markers', recording, segments, manifest }) as Promise<Answered<{ markers: Marker[] }>>,
     rewrap: (recording, segment, recipient) =>
       ask({ task: 'rewrap', recording, segment, recipient }) as Promise<Answered<{ wrap: KeyWrap }>>,
     verify: (path, trust, key) =>

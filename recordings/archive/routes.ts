@@ -15,6 +15,7 @@ interface RecordingRow {
   id: string
   session: string
   state: 'arriving' | 'complete' | 'recovered'
+  manifest_hash: string | null
   duration_ms: number | null
   started_at: Date | null
   first_seen_at: Date
@@ -49,7 +50,7 @@ export function recordingRoutes(ports: ArchivePorts, replay: Replay, verifier: V
     const { principal } = context
     const session = await ports.sessionOfRecording(id)
     const [row] = await sql<RecordingRow[]>`
-      SELECT id, session, state, duration_ms, started_at, first_seen_at FROM recording WHERE id = ${id}`
+      SELECT id, session, state, manifest_hash, duration_ms, started_at, first_seen_at FROM recording WHERE id = ${id}`
     if (!row || !session || !principal || !holds(principal, session.site, 'auditor'))
       throw notFound('recording')
     return { row, session }
@@ -98,9 +99,9 @@ export function recordingRoutes(ports: ArchivePorts, replay: Replay, verifier: V
       const gaps = await sql<{ stream: 'screen' | 'input'; t0_ms: number; t1_ms: number; reason: string }[]>`
         SELECT stream, t0_ms, t1_ms, reason FROM recording_gap WHERE recording = ${id} ORDER BY t0_ms`
       const numbers = screen.map((segment) => segment.number)
-      const first = numbers[0] === undefined ? null : await replay.open(id, numbers[0])
+      const first = numbers[0] === undefined ? null : await replay.open(id, numbers[0], row.manifest_hash)
       const size = first?.ok ? castSize(first.cast) : { cols: 80, rows: 24 }
-      const marked = await replay.markers(id, numbers)
+      const marked = await replay.markers(id, numbers, row.manifest_hash)
       const [check] = await sql<{ at: Date; verdict: EvidenceVerdict }[]>`
         SELECT at, verdict FROM recording_check WHERE recording = ${id} ORDER BY at DESC LIMIT 1`
       return {
@@ -132,9 +133,9 @@ export function recordingRoutes(ports: ArchivePorts, replay: Replay, verifier: V
 
     async 'GET /api/recordings/:id/screen/:segment'(context) {
       const { id, segment } = context.params
-      const { session } = await readable(context, id)
+      const { row, session } = await readable(context, id)
       await note(context, session, 'recording.play', { segment })
-      const opened = await replay.open(id, segment)
+      const opened = await replay.open(id, segment, row.manifest_hash)
       if (!opened.ok) throw cannotOpen(opened.code)
       return context.reply
         .header('content-type', 'application/x-asciicast')
@@ -145,7 +146,7 @@ export function recordingRoutes(ports: ArchivePorts, replay: Replay, verifier: V
     async 'GET /api/recordings/:id/text'(context) {
       const { id } = context.params
       const { search, afterMs, limit } = context.query
-      const { session } = await readable(context, id)
+      const { row, session } = await readable(context, id)
       await note(context, session, 'recording.search', { search: search ?? '' })
       const segments = (await segmentsOf(id)).filter(
         (segment) => segment.stream === 'screen' && segment.t1_ms >= afterMs,
@@ -153,7 +154,7 @@ export function recordingRoutes(ports: ArchivePorts, replay: Replay, verifier: V
       const found = await replay.text(
         id,
         segments.map((segment) => segment.number),
-        { afterMs, limit, search: search ?? null },
+        { afterMs, limit, search: search ?? null, manifest: row.manifest_hash },
       )
       if (!found.ok) throw cannotOpen(found.code)
       return { lines: found.lines, next: found.next }
