@@ -55,6 +55,7 @@ async function demo(): Promise<void> {
     clientSecret,
     redirectUri: `${origin}/auth/oidc/${PROVIDER}/callback`,
     people: PEOPLE,
+    forgetful: true,
   })
   const webDir = join(folder, 'web')
   await cp(join(import.meta.dirname, '..', '..', 'dist', 'web'), webDir, { recursive: true })

@@ -4,6 +4,7 @@ import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { exportJWK, importJWK, type JWK, SignJWT } from 'jose'
 import { Provider } from 'oidc-provider'
+import { memoryAdapter } from './oidc-memory.ts'
 
 /** One of the people that the lab's identity provider knows; a click on the name signs in. */
 export interface LabPerson {
@@ -41,6 +42,8 @@ export interface LabOidcOptions {
   clientSecret: string
   redirectUri: string
   people?: readonly LabPerson[]
+  /** Asks who it is at every sign-in, as if the browser's session here had ended: for trying people out by turns. */
+  forgetful?: boolean
 }
 
 export interface LabOidc {
@@ -70,6 +73,7 @@ export async function startOidcProvider(options: LabOidcOptions): Promise<LabOid
   const issuer = `${options.tls ? 'https' : 'http'}://localhost:${port}`
 
   const provider = new Provider(issuer, {
+    adapter: memoryAdapter(),
     clients: [
       {
         client_id: options.clientId,
@@ -112,6 +116,12 @@ export async function startOidcProvider(options: LabOidcOptions): Promise<LabOid
   })
   const callback = provider.callback()
   handle = (request, response) => {
+    if (options.forgetful && request.url?.startsWith('/auth?') && request.headers.cookie) {
+      request.headers.cookie = request.headers.cookie
+        .split('; ')
+        .filter((cookie) => !cookie.startsWith('_session'))
+        .join('; ')
+    }
     if (!request.url?.startsWith('/interaction/')) {
       callback(request, response)
       return

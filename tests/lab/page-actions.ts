@@ -1,4 +1,4 @@
-import type { Page } from 'playwright-core'
+import type { Locator, Page } from 'playwright-core'
 import { addPasskey } from './chromium.ts'
 
 /** What people do on the pages, one function a deed, so that journeys and attacks walk the same way. */
@@ -26,8 +26,16 @@ export async function approve(page: Page, purpose: string): Promise<void> {
   await page.goto(new URL('/decide', page.url()).href)
   await page.getByRole('link', { name: purpose }).click()
   await page.getByRole('button', { name: 'Approve with passkey' }).click()
+  await refusedOr(page, page.getByRole('dialog').getByRole('button', { name: 'Approve with passkey' }))
   await page.getByRole('dialog').getByRole('button', { name: 'Approve with passkey' }).click()
-  await page.getByText('What happens next.').waitFor()
+  await refusedOr(page, page.getByText('What happens next.'))
+}
+
+/** Waits for what should come; a refusal that the page shows instead is the failure's message. */
+async function refusedOr(page: Page, expected: Locator): Promise<void> {
+  const refusal = page.getByRole('alert').filter({ hasText: /./ })
+  await expected.or(refusal).first().waitFor()
+  if (!(await expected.isVisible())) throw new Error(`refused: ${await refusal.first().innerText()}`)
 }
 
 /** Accepts the notice and opens the session of an approved request; a step-up that is asked for is made. */

@@ -1,6 +1,6 @@
 import { Button, Checkbox, Modal, Textarea, TextInput } from '@mantine/core'
 import { IconAlertTriangle, IconExternalLink, IconFingerprint } from '@tabler/icons-react'
-import { type ReactNode, useId, useState } from 'react'
+import { type ReactNode, useEffect, useId, useRef, useState } from 'react'
 import { Link, useOutletContext, useParams } from 'react-router'
 import type { Feature } from '../../broker/domain/words.ts'
 import { type BodyInput, call } from '../shared/api.ts'
@@ -204,7 +204,7 @@ function Card({ request }: { request: Request }) {
           </Part>
         ) : null}
       </article>
-      {error ? <ErrorNote error={error} /> : null}
+      {error && asking === null ? <Refusal error={error} /> : null}
       {cut || constraints.viewOnly || constraints.features || constraints.inputDuringGrace ? (
         <Note tone="normal">
           <p>
@@ -266,6 +266,19 @@ function Card({ request }: { request: Request }) {
         }}
       />
     </Page>
+  )
+}
+
+/** A refusal comes into sight: on a phone the end of the card lies below the screen. */
+function Refusal({ error }: { error: unknown }) {
+  const place = useRef<HTMLDivElement>(null)
+  useEffect(() => {
+    if (error) place.current?.scrollIntoView({ block: 'center' })
+  }, [error])
+  return (
+    <div ref={place} className="card">
+      <ErrorNote error={error} />
+    </div>
   )
 }
 
