@@ -1,10 +1,10 @@
-# The steps of this file are tried in an empty folder by the tests' set-up; no image has been built from it yet.
+# tests/long/dockerfile.test.ts tries the steps of this file in an empty folder; no image has been built from it yet.
 FROM debian:12-slim AS build
 RUN apt-get update && apt-get install -y --no-install-recommends nodejs npm ca-certificates && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY tests/setup.mjs tests/setup.mjs
-RUN npm ci --no-audit --no-fund
+RUN node tests/setup.mjs
 COPY . .
 RUN node tests/setup.mjs --build && npm prune --omit=dev --no-audit --no-fund
 
