@@ -26,13 +26,17 @@ export function checkAccess(spec: RouteSpec, principal: Principal | null, clock:
     )
   }
   if (spec.stepUp && !isFresh(principal, clock)) {
-    throw new Failure(
-      403,
-      'step-up-required',
-      'This needs a fresh proof that it is you.',
-      'Confirm with your passkey or sign in again, then repeat it.',
-    )
+    throw stepUpRequired()
   }
+}
+
+export function stepUpRequired(): Failure {
+  return new Failure(
+    403,
+    'step-up-required',
+    'This needs a fresh proof that it is you.',
+    'Confirm with your passkey or sign in again, then repeat it.',
+  )
 }
 
 /** A time in the future (a clock was set back) is not fresh. */

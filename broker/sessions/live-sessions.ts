@@ -14,6 +14,8 @@ export interface LiveSession {
   readonly assetId: string
   readonly endpointId: string
   readonly personId: string
+  /** The sign-in that opened it; null when that was not kept yet. */
+  readonly signInId: string | null
   readonly vendorId: string | null
   readonly openedAt: number
   readonly zone: string

@@ -30,6 +30,7 @@ export interface SessionRow {
   assetId: string
   endpointId: string
   personId: string
+  signInId: string | null
   vendorId: string | null
   protocol: Protocol
   account: string
@@ -58,7 +59,7 @@ export interface SessionRow {
 const columns = (query: Query) => query`
   id, request_id AS "requestId", recording_id AS "recordingId", grant_id AS "grantId", grant_jws AS "grantJws",
   gateway_id AS "gatewayId", site_id AS "siteId", asset_id AS "assetId", endpoint_id AS "endpointId",
-  person_id AS "personId", vendor_id AS "vendorId", protocol, account, view, ticket_key AS "ticketKey", state,
+  person_id AS "personId", sign_in_id AS "signInId", vendor_id AS "vendorId", protocol, account, view, ticket_key AS "ticketKey", state,
   input_frozen AS "inputFrozen", cause, by, permit_ends_at AS "permitEndsAt", hold_ends_at AS "holdEndsAt",
   opened_at AS "openedAt", live_at AS "liveAt", ended_at AS "endedAt", end_code AS "end",
   end_message AS "endMessage", ended_by AS "endedBy", closed_after_ms AS "closedAfterMs", watchers,

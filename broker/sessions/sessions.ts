@@ -7,6 +7,7 @@ import type { Grant, SessionTicket } from '../domain/grant.ts'
 import { newId } from '../domain/ids.ts'
 import type { ApprovedRequest, RuntimeFacts } from '../domain/ports.ts'
 import { holds, type Principal } from '../domain/principal.ts'
+import { isFresh, stepUpRequired } from '../http/access.ts'
 import { by } from '../identity/actor.ts'
 import type { Admission } from '../link/browser-upgrade.ts'
 import { decideAccess } from '../policy/decide-access.ts'
@@ -108,6 +109,7 @@ export class Sessions {
       assetId: row.assetId,
       endpointId: row.endpointId,
       personId: row.personId,
+      signInId: row.signInId,
       vendorId: row.vendorId,
       openedAt: row.openedAt.getTime(),
       zone: row.view.asset.zone,
@@ -228,7 +230,12 @@ export class Sessions {
       : { status: 403, code: 'ticket-refused' }
   }
 
-  attach(live: LiveSession, principal: Principal): Promise<Opening> {
+  /**
+   * Back to a running session. The sign-in that opened it was strong then; any other must be so now, or a cookie stolen
+   * earlier would take the session over (threat 1).
+   */
+  async attach(live: LiveSession, principal: Principal): Promise<Opening> {
+    if (live.signInId !== principal.signInId && !isFresh(principal, this.deps.clock)) throw stepUpRequired()
     return this.#opening(live, principal, 'attach')
   }
 
@@ -384,12 +391,12 @@ export class Sessions {
         await tx`
           INSERT INTO session (id, request_id, request_version, recording_id, grant_id, grant_serial, grant_jws, facts,
             gateway_id, site_id, asset_id, endpoint_id, person_id, vendor_id, protocol, account, view, searchable,
-            ticket_key, state, permit_ends_at, opened_at)
+            ticket_key, state, permit_ends_at, opened_at, sign_in_id)
           VALUES (${grant.session}, ${grant.request.id}, ${grant.request.version}, ${grant.recording}, ${grant.jti},
             ${grant.serial}, ${jws}, ${json(tx, facts)}, ${grant.gateway}, ${grant.site.id}, ${grant.asset.id},
             ${grant.endpoint}, ${grant.person.id}, ${caller.principal.vendorId}, ${grant.protocol}, ${grant.account},
             ${json(tx, view)}, ${searchable}, ${grant.request.ticketKey}, 'opening', ${new Date(grant.exp * 1000)},
-            ${new Date(now)})`
+            ${new Date(now)}, ${caller.principal.signInId})`
         await tx`INSERT INTO session_grant (session_id, serial, jws) VALUES (${grant.session}, ${grant.serial}, ${jws})`
         await audit.record(tx, {
           action: 'session.start',

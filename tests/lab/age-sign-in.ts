@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
+import type { RunningBroker } from '../../broker/broker.ts'
 import { Tokens } from '../../broker/identity/tokens.ts'
 import { openKeys } from '../../broker/keys/keys.ts'
 import type { LabPlant } from './plant.ts'
@@ -12,6 +13,15 @@ export async function ageSignIn(plant: LabPlant, page: Page, byMs: number): Prom
   const cookies = await page.context().cookies(plant.origin)
   const token = cookies.find(({ name }) => name === '__Host-sallyport-sign-in')?.value
   if (!token) throw new Error('this browser is not signed in')
+  await ageToken(plant, token, byMs)
+}
+
+/** The same by the cookie's value. */
+export async function ageToken(
+  plant: { dataDir: string; broker: Pick<RunningBroker, 'store'> },
+  token: string,
+  byMs: number,
+): Promise<void> {
   const tokens = new Tokens((await openKeys(join(plant.dataDir, 'broker'), Date.now())).derive('identity'))
   const { sql } = plant.broker.store.db
   const id = tokens.idOf(token)
