@@ -1,6 +1,6 @@
 import type { Stream } from '../domain/words.ts'
 
-/** A live stream's chain head, as a gateway anchors it (docs/evidence-format.md). */
+/** A live stream's chain head, as a gateway anchors it. Only heads that are on disk (fdatasync) are anchored. */
 export interface AnchorHead {
   recording: string
   stream: Stream
@@ -15,7 +15,7 @@ const STREAM_NUMBER: Record<Stream, number> = { screen: 0, input: 1 }
 
 /**
  * "sallyport/anchor/v1\0" || recording(16) || u8 stream || u32 segment || u32 seq || C: 77 bytes. The leaf of the
- * anchor's tree; heads are sorted by these bytes. The gateway's own copy is tested against this one.
+ * anchor's tree; heads are sorted by these bytes.
  */
 export function anchorLeaf(head: AnchorHead): Buffer {
   const numbers = Buffer.alloc(9)

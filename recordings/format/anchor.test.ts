@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest'
-import { type AnchorHead, anchorLeaf, anchorProof, anchorRoot, anchorTree } from './anchor.ts'
+import { type AnchorHead, anchorLeaf } from '../../broker/contract/anchor.ts'
+import { anchorProof, anchorRoot, anchorTree } from './anchor.ts'
 
 const head = (n: number): AnchorHead => ({
   recording: `0193333${n % 10}-3333-7333-8333-333333333333`,

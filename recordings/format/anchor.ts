@@ -1,32 +1,10 @@
 import { z } from 'zod'
+import { type AnchorHead, anchorLeaf } from '../../broker/contract/anchor.ts'
 import { sha256Hex } from '../../broker/contract/audit-entry.ts'
 import { inclusionPath, leafHash, merkleRoot, rootFromInclusion } from '../../broker/domain/merkle.ts'
-import type { Stream } from '../../broker/domain/words.ts'
-import { count, STREAM_NUMBER, stream, u32 } from './fields.ts'
+import { count, stream, u32 } from './fields.ts'
 
-/** A live stream's chain head, as a gateway anchors it. Only heads that are on disk (fdatasync) are anchored. */
-export interface AnchorHead {
-  recording: string
-  stream: Stream
-  segment: number
-  seq: number
-  /** Hex. */
-  c: string
-}
-
-const DOMAIN = Buffer.from('sallyport/anchor/v1\0', 'ascii')
-
-/** "sallyport/anchor/v1\0" || recording(16) || u8 stream || u32 segment || u32 seq || C: 77 bytes. */
-export function anchorLeaf(head: AnchorHead): Buffer {
-  const numbers = Buffer.alloc(9)
-  numbers.writeUInt8(STREAM_NUMBER[head.stream], 0)
-  numbers.writeUInt32BE(head.segment, 1)
-  numbers.writeUInt32BE(head.seq, 5)
-  const recording = Buffer.from(head.recording.replaceAll('-', ''), 'hex')
-  const c = Buffer.from(head.c, 'hex')
-  if (recording.length !== 16 || c.length !== 32) throw new TypeError('not an anchor head')
-  return Buffer.concat([DOMAIN, recording, numbers, c])
-}
+export type { AnchorHead }
 
 export interface AnchorTree {
   root: Buffer

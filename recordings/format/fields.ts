@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { text } from '../../broker/contract/audit-entry.ts'
-import { STREAMS, type Stream } from '../../broker/domain/words.ts'
+import { STREAMS } from '../../broker/domain/words.ts'
 
 /** Field types that the evidence schemas share. */
 export const u32 = z.number().int().min(0).max(0xffff_ffff)
@@ -8,9 +8,6 @@ export const u32 = z.number().int().min(0).max(0xffff_ffff)
 export const count = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 export const word = (max: number) => text(max).min(1)
 export const stream = z.enum(STREAMS)
-
-/** A stream's number in binary layouts (anchor leaves). */
-export const STREAM_NUMBER: Record<Stream, number> = { screen: 0, input: 1 }
 
 /** First complaint of a failed schema as "path: message"; an unknown field is named. */
 export function complaint(error: z.ZodError): string {

@@ -10,7 +10,8 @@ import {
 import { checkpointBody, noteKeyId } from '../../broker/contract/checkpoint.ts'
 import { hashOf, jcs, sha256 } from '../../broker/domain/canonical.ts'
 import { inclusionPath, leafHash, merkleRoot } from '../../broker/domain/merkle.ts'
-import { type AnchorHead, anchorLeaf, anchorTree } from '../../recordings/format/anchor.ts'
+import { type AnchorHead, anchorLeaf } from '../../broker/contract/anchor.ts'
+import { anchorTree } from '../../recordings/format/anchor.ts'
 import { dataKeyCommitment } from '../../recordings/format/data-key.ts'
 import { FrameOpener } from '../../recordings/format/frame-opener.ts'
 import { escapeJson } from '../../recordings/format/json-escape.ts'
@@ -52,17 +53,21 @@ export interface Vectors {
   /** JSON and text files by name. */
   texts: Map<string, string>
   packages: Map<string, Map<string, Buffer>>
+  /** The file of a package that is held compressed, by the package's name. */
+  compressed: Map<string, string>
 }
 
 export async function makeVectors(): Promise<Vectors> {
   const texts = new Map<string, string>()
   const packages = new Map<string, Map<string, Buffer>>()
+  const compressed = new Map<string, string>()
   const json = (name: string, value: unknown) => texts.set(name, `${JSON.stringify(value, null, 1)}\n`)
   const usual = JSON.stringify(trustOf())
   const index: VectorCase[] = []
   for (const { name, plan, verdict, fails } of CASES) {
     const { files, trust } = await makeFixture(plan)
     packages.set(`packages/${name}.zip`, files)
+    if (plan.compressed !== undefined) compressed.set(`packages/${name}.zip`, plan.compressed)
     const own = JSON.stringify(trust) === usual ? 'keys.json' : `packages/${name}.keys.json`
     if (own !== 'keys.json') json(own, trust)
     index.push({ name, package: `packages/${name}.zip`, trust: own, verdict, exit: EXIT[verdict], fails })
@@ -71,7 +76,7 @@ export async function makeVectors(): Promise<Vectors> {
   json('recipient.jwk', keys.recipient.priv)
   json('index.json', { key: 'recipient.jwk', cases: index })
   json('primitives.json', await primitives())
-  return { texts, packages }
+  return { texts, packages, compressed }
 }
 
 /** Every hash input and derived value of the document, one by one. */
@@ -211,11 +216,15 @@ function segment({ files }: Fixture, { stream, number }: { stream: 'screen' | 'i
   }
 }
 
-/** A zip of these files, stored. */
-export async function zipOf(files: Map<string, Buffer>): Promise<Buffer> {
+/** A zip of these files, stored; one may be compressed. */
+export async function zipOf(files: Map<string, Buffer>, compressed?: string): Promise<Buffer> {
   const zip = new ZipFile()
   for (const [path, content] of files) {
-    zip.addBuffer(content, path, { compress: false, mtime: new Date(Date.UTC(2026, 10, 24)), mode: 0o100644 })
+    zip.addBuffer(content, path, {
+      compress: path === compressed,
+      mtime: new Date(Date.UTC(2026, 10, 24)),
+      mode: 0o100644,
+    })
   }
   zip.end()
   const pieces: Buffer[] = []
@@ -224,12 +233,13 @@ export async function zipOf(files: Map<string, Buffer>): Promise<Buffer> {
 }
 
 async function write(): Promise<void> {
-  const { texts, packages } = await makeVectors()
+  const { texts, packages, compressed } = await makeVectors()
   keepSignatures()
   rmSync(new URL('packages/', VECTORS), { recursive: true, force: true })
   mkdirSync(new URL('packages/', VECTORS), { recursive: true })
   for (const [name, text] of texts) writeFileSync(new URL(name, VECTORS), text)
-  for (const [name, files] of packages) writeFileSync(new URL(name, VECTORS), await zipOf(files))
+  for (const [name, files] of packages)
+    writeFileSync(new URL(name, VECTORS), await zipOf(files, compressed.get(name)))
   console.log(`${packages.size} packages, ${texts.size} documents; ${PACKAGE_FILES.package} signed in each`)
 }
 
