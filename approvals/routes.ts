@@ -93,6 +93,9 @@ export function approvalsRoutes(deps: ApprovalsDeps, tickets: TicketReader): Rou
       await tickets.refresh(body.siteId, body.system, body.key).catch(unreachable)
       const known = await knownTicket(deps, sql, body.siteId, body.system, body.key)
       if (!known) throw notFound('ticket')
+      // A ticket is the plant's paper: a vendor sees those about something that they may ask for, by whatever key.
+      if (principal.vendorId !== null && !(await namesAskable(sql, body.siteId, known.ticket.items)))
+        throw notFound('ticket')
       return ticketView(known)
     },
 
@@ -372,4 +375,14 @@ function begun(
     meaning: beginning.meaning,
     options: { ...beginning.options },
   }
+}
+
+/** Whether one of the items is an asset that `GET /api/my/endpoints` lists for this site. */
+async function namesAskable(query: Query, siteId: string, items: readonly string[]): Promise<boolean> {
+  const rows = await query<{ name: string }[]>`
+    SELECT DISTINCT a.name FROM asset a JOIN endpoint e ON e.asset_id = a.id JOIN credential c ON c.endpoint_id = e.id
+    WHERE a.enabled AND a.site_id = ${siteId}`
+  const plain = (name: string) => name.trim().toLowerCase()
+  const askable = new Set(rows.map(({ name }) => plain(name)))
+  return items.some((item) => askable.has(plain(item)))
 }
