@@ -12,9 +12,20 @@ export interface Alarm {
   closedAt: Date | null
   closedBy: string | null
   closingNote: string | null
+  /** Null: the whole deployment's. */
+  siteId: string | null
 }
 
-/** Opens an alarm; null when one of this kind is open for this subject already. */
+/** Whose alarms somebody sees: those of some sites, and perhaps the deployment's. */
+export interface AlarmScope {
+  sites: 'all' | readonly string[]
+  wide: boolean
+}
+
+/**
+ * Opens an alarm; null when one of this kind is open for this subject already. A subject that is a thing of one site
+ * (`session <id>`, `gateway <id>` and so on) makes it that site's alarm.
+ */
 export async function openAlarm(
   query: Query,
   kind: string,
@@ -22,9 +33,41 @@ export async function openAlarm(
   message: string,
 ): Promise<string | null> {
   const [row] = await query<{ id: string }[]>`
-    INSERT INTO alarm (id, kind, subject, message) VALUES (${newId()}, ${kind}, ${subject}, ${message})
+    INSERT INTO alarm (id, kind, subject, message, site_id)
+    VALUES (${newId()}, ${kind}, ${subject}, ${message}, ${await siteOf(query, subject)})
     ON CONFLICT (kind, subject) WHERE closed_at IS NULL DO NOTHING RETURNING id`
   return row?.id ?? null
+}
+
+async function siteOf(query: Query, subject: string): Promise<string | null> {
+  const [, kind, id = ''] = /^([a-z-]+) ([0-9a-f-]{36})$/.exec(subject) ?? []
+  const rows = async () => {
+    switch (kind) {
+      case 'site':
+        return query<{ site: string }[]>`SELECT id AS site FROM site WHERE id = ${id}`
+      case 'session':
+      case 'gateway':
+      case 'asset':
+      case 'zone':
+      case 'conduit':
+        return query<{ site: string }[]>`SELECT site_id AS site FROM ${query(kind)} WHERE id = ${id}`
+      case 'access-request':
+        return query<{ site: string }[]>`SELECT site_id AS site FROM access_request WHERE id = ${id}`
+      case 'endpoint':
+        return query<{ site: string }[]>`
+          SELECT a.site_id AS site FROM endpoint e JOIN asset a ON a.id = e.asset_id WHERE e.id = ${id}`
+      default:
+        return []
+    }
+  }
+  return (await rows())[0]?.site ?? null
+}
+
+/** The open alarm's site (null: the deployment's); undefined when no such alarm is open. */
+export async function siteOfAlarm(query: Query, id: string): Promise<string | null | undefined> {
+  const [row] = await query<{ siteId: string | null }[]>`
+    SELECT site_id AS "siteId" FROM alarm WHERE id = ${id} AND closed_at IS NULL`
+  return row?.siteId
 }
 
 /** False when it is not open, or has been acknowledged before. */
@@ -54,10 +97,17 @@ export async function clearAlarm(
 }
 
 /** Open ones first, newest first. */
-export async function listAlarms(query: Query, limit = 200): Promise<Alarm[]> {
+export async function listAlarms(
+  query: Query,
+  limit = 200,
+  { sites, wide }: AlarmScope = { sites: 'all', wide: true },
+): Promise<Alarm[]> {
   return query<Alarm[]>`
     SELECT id, kind, subject, message, opened_at AS "openedAt", acknowledged_at AS "acknowledgedAt",
       acknowledged_by AS "acknowledgedBy", closed_at AS "closedAt", closed_by AS "closedBy",
-      closing_note AS "closingNote"
-    FROM alarm ORDER BY closed_at IS NOT NULL, opened_at DESC LIMIT ${limit}`
+      closing_note AS "closingNote", site_id AS "siteId"
+    FROM alarm
+    WHERE (${wide} AND site_id IS NULL)
+      OR ${sites === 'all' ? query`site_id IS NOT NULL` : query`site_id = ANY (${[...sites]}::uuid[])`}
+    ORDER BY closed_at IS NOT NULL, opened_at DESC LIMIT ${limit}`
 }

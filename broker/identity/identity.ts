@@ -149,8 +149,11 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
           .filter((key) => key.confirmedAt !== null)
           .map((key) => ({ row: key, kind: 'passkey', id: key.id, form: canonicalPasskey(key) })),
       )
-      const staff = holdsAnywhere(principal, 'approver', 'operator', 'auditor', 'administrator')
-      const alarms = staff ? (await listAlarms(db.sql, 20)).filter((alarm) => alarm.closedAt === null) : []
+      const scope = {
+        sites: sitesOf(principal, 'approver', 'operator', 'auditor', 'administrator'),
+        wide: holdsAnywhere(principal, 'administrator'),
+      }
+      const alarms = (await listAlarms(db.sql, 20, scope)).filter((alarm) => alarm.closedAt === null)
       return {
         person: {
           id: principal.personId,

@@ -1,8 +1,9 @@
 import { lookup } from 'node:dns/promises'
-import { acknowledgeAlarm } from '../audit/alarms.ts'
+import { acknowledgeAlarm, siteOfAlarm } from '../audit/alarms.ts'
 import type { Handlers } from '../contract/handler.ts'
 import type { Clock } from '../domain/clock.ts'
 import { notFound } from '../domain/failure.ts'
+import { holds, holdsAnywhere } from '../domain/principal.ts'
 import type { Secret } from '../domain/secret.ts'
 import { by } from '../identity/actor.ts'
 import type { Vouching } from '../identity/vouched.ts'
@@ -90,6 +91,12 @@ export function openInventory(options: InventoryOptions): Inventory {
       assets.setCredential(context, context.params.id, context.params.account, context.body),
     'POST /api/alarms/:id/acknowledge': async (context) => {
       await db.tx(async (tx) => {
+        const site = await siteOfAlarm(tx, context.params.id)
+        const may =
+          site === null
+            ? holdsAnywhere(context.principal, 'administrator')
+            : site !== undefined && holds(context.principal, site, 'administrator', 'operator')
+        if (!may) throw notFound('open alarm')
         if (!(await acknowledgeAlarm(tx, context.params.id, context.principal.name)))
           throw notFound('open alarm')
         await audit.record(tx, {

@@ -33,7 +33,9 @@ export function integrityRoutes(
       const [check] = await sql<{ at: Date | null }[]>`
         SELECT max(c.at) AS at FROM recording_check c JOIN session s ON s.recording_id = c.recording WHERE ${sites}`
       const alarms = await sql<{ id: string; kind: string; message: string; opened_at: Date }[]>`
-        SELECT id, kind, message, opened_at FROM alarm WHERE closed_at IS NULL ORDER BY opened_at DESC LIMIT ${LISTED}`
+        SELECT id, kind, message, opened_at FROM alarm
+        WHERE closed_at IS NULL AND (site_id IS NULL OR ${mine === 'all' ? sql`TRUE` : sql`site_id = ANY (${mine})`})
+        ORDER BY opened_at DESC LIMIT ${LISTED}`
       const head = await desk.latestCheckpoint()
       return {
         sessions: states.reduce((sum, row) => sum + row.sessions, 0),

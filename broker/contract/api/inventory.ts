@@ -259,6 +259,7 @@ export const inventoryApi = routes({
   'POST /api/alarms/:id/acknowledge': {
     summary: 'Acknowledge an alarm with a reason',
     access: only('administrator', 'operator'),
+    stepUp: true,
     params: IdParams,
     body: z.strictObject({ reason: Line }),
     response: Ok,
