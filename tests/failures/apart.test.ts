@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { issueServerCertificate, makeSiteCa } from '../../broker/http/site-ca.ts'
 import { ApiClient, type ConnectTo } from '../lab/api-client.ts'
@@ -64,7 +65,7 @@ describe.skipIf(missing !== null)(
         [
           ...databaseSide.command.slice(1),
           process.execPath,
-          path.join(import.meta.dirname, 'database-server.ts'),
+          fileURLToPath(new URL('./database-server.ts', import.meta.url)),
           path.join(folder, 'database'),
           address.database,
         ],

@@ -1,7 +1,7 @@
 import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { labMode } from './lab.ts'
 import { until } from './until.ts'
@@ -66,7 +66,7 @@ export function openNetwork(): Network {
             [
               ...command.slice(1),
               process.execPath,
-              path.join(import.meta.dirname, 'relay.ts'),
+              fileURLToPath(new URL('./relay.ts', import.meta.url)),
               socketPath,
               to.host,
               String(to.port),
