@@ -1,4 +1,5 @@
-import { timingSafeEqual } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { BROKER } from '../audit/event.ts'
 import { sha256 } from '../domain/canonical.ts'
 import type { Clock } from '../domain/clock.ts'
 import { newId } from '../domain/ids.ts'
@@ -142,12 +143,23 @@ export class SignInService {
     return true
   }
 
-  /** Ends one sign-in, for good. */
+  /**
+   * Ends one sign-in, for good: its secret's hash goes, and the end stands in the log, so that a row put back as it was
+   * opens nothing (threat 10).
+   */
   async end(query: Query, id: string, because: Revoked['reason']): Promise<void> {
     const now = this.#clock.wall()
-    const ended = await query`UPDATE sign_in SET ended_at = ${new Date(now)}, ended_because = ${because}
+    const ended = await query`UPDATE sign_in SET ended_at = ${new Date(now)}, ended_because = ${because},
+        token_hash = ${randomBytes(32)}
       WHERE id = ${id} AND ended_at IS NULL RETURNING id`
-    if (ended.length > 0) await revoke(query, { kind: 'sign-in', id, reason: because }, now)
+    if (ended.length === 0) return
+    await this.#audit.record(query, {
+      action: 'sign-in.ended',
+      actor: BROKER,
+      object: { kind: 'sign-in', id },
+      reason: because,
+    })
+    await revoke(query, { kind: 'sign-in', id, reason: because }, now)
   }
 
   /** Forgets what memory holds of the revoked: a disabled operator stops nothing while the database is down. */
@@ -167,8 +179,10 @@ export class SignInService {
   async #current(query: Query, token: string): Promise<SignInRow | null> {
     const id = this.#tokens.idOf(token)
     if (id === null) return null
-    const [row] = await query<SignInRow[]>`
-      SELECT id, token_hash AS "tokenHash", person_id AS "personId", method, provider,
+    // Of a sign-in the log says one thing, that it has ended.
+    const [row] = await query<(SignInRow & { endLogged: boolean })[]>`
+      SELECT EXISTS (SELECT FROM audit.entry e WHERE e.object_kind = 'sign-in' AND e.object_id = sign_in.id::text)
+          AS "endLogged", id, token_hash AS "tokenHash", person_id AS "personId", method, provider,
         revocation_epoch AS "revocationEpoch", created_at AS "createdAt", last_seen_at AS "lastSeenAt",
         authenticated_at AS "authenticatedAt", expires_at AS "expiresAt", ended_at AS "endedAt"
       FROM sign_in WHERE id = ${id}`
@@ -176,7 +190,7 @@ export class SignInService {
     const seal = this.#tokens.sealSignIn(token, row)
     if (seal.length !== row.tokenHash.length || !timingSafeEqual(seal, row.tokenHash)) return null
     const now = this.#clock.wall()
-    if (row.endedAt !== null || row.expiresAt.getTime() <= now) return null
+    if (row.endedAt !== null || row.endLogged || row.expiresAt.getTime() <= now) return null
     if (now - row.lastSeenAt.getTime() >= this.#limits.idleMs) return null
     return row
   }
