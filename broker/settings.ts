@@ -23,6 +23,8 @@ const provider = z.strictObject({
   clientSecretFile: line.optional(),
   scope: line.optional(),
   acceptedAcr: z.array(line).optional(),
+  /** The provider checks every mail address itself, but sends no `email_verified`. */
+  emailsVerified: z.boolean().optional(),
   /** PEM file of the CA of a provider inside the plant. */
   caFile: line.optional(),
   mapping: z.strictObject({
@@ -138,12 +140,13 @@ export function publicUrlOf(settings: Settings): string {
 }
 
 async function readProvider(given: z.output<typeof provider>): Promise<OidcProvider> {
-  const { clientSecretFile, caFile, scope, acceptedAcr, mapping, ...rest } = given
+  const { clientSecretFile, caFile, scope, acceptedAcr, emailsVerified, mapping, ...rest } = given
   const { organisationClaim, organisation, ...maps } = mapping
   return {
     ...rest,
     ...(scope === undefined ? {} : { scope }),
     ...(acceptedAcr === undefined ? {} : { acceptedAcr }),
+    ...(emailsVerified === undefined ? {} : { emailsVerified }),
     mapping: {
       ...maps,
       ...(organisationClaim === undefined ? {} : { organisationClaim }),

@@ -20,6 +20,8 @@ export interface OidcProvider {
   scope?: string
   /** The ID token's `acr` must be one of these, when given: the provider's words for strong authentication. */
   acceptedAcr?: readonly string[]
+  /** It checks every mail address that it names, and sends no `email_verified`. */
+  emailsVerified?: boolean
   /** PEM of the CA of a provider inside the plant. Its certificate is verified like any other. */
   ca?: string
   mapping: ClaimMapping

@@ -402,7 +402,10 @@ export class SignInFlows {
     const roles = await rolesByName(tx, audit, mapped.roles)
     const name =
       claimText(proven.claims.name) ?? claimText(proven.claims.preferred_username) ?? proven.subject
-    const email = claimText(proven.claims.email)
+    // An address that the provider did not check is whatever its user wrote there: it would make them somebody else's
+    // second account, or hide their own.
+    const checked = proven.claims.email_verified === true || proven.provider.emailsVerified === true
+    const claimed = checked ? claimText(proven.claims.email) : null
     const system: AuditActor = {
       kind: 'system',
       id: proven.provider.id,
@@ -417,6 +420,8 @@ export class SignInFlows {
       if (!(await isVouched(audit, tx, 'person', before.id, canonicalPerson(before)))) {
         throw new SignInRefused('row-not-vouched')
       }
+      // A sign-in without one takes no known address away: that would be a way out of the second-account rule.
+      const email = claimed ?? before.email
       person = { ...before, name: name.slice(0, 120), email, vendorId }
       if (JSON.stringify(canonicalPerson(person)) !== JSON.stringify(canonicalPerson(before))) {
         await audit.record(tx, {
@@ -433,7 +438,7 @@ export class SignInFlows {
       if (roles.length === 0) throw new SignInRefused('no-role')
       person = await people.insert(tx, {
         name: name.slice(0, 120),
-        email,
+        email: claimed,
         vendorId,
         accountEndsAt: null,
         trainingValidUntil: null,

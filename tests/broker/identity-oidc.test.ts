@@ -432,3 +432,22 @@ async function freePort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve))
   return port
 }
+
+test('a mail address counts only when its provider checked it, and is not lost without one', async () => {
+  const oleg = people.find(({ sub }) => sub === 'oleg')
+  if (!oleg) throw new Error('no Oleg')
+  const mail = async () => {
+    await signIn(broker.client(), 'oleg')
+    const { items } = await ada.call('GET /api/people', { query: { search: 'Oleg' } })
+    return items.find(({ subject }) => subject === 'oleg')?.email
+  }
+  const { email } = oleg
+  expect(await mail()).toBe(email)
+  // He writes a colleague's address at his provider, and then none that counts.
+  oleg.email = 'tomas@plant.example'
+  oleg.email_verified = false
+  expect(await mail()).toBe(email)
+  oleg.email_verified = true
+  expect(await mail()).toBe('tomas@plant.example')
+  oleg.email = email
+})
