@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { sha256Hex, uuid } from '../../broker/contract/audit-entry.ts'
 import { jcs, sha256 } from '../../broker/domain/canonical.ts'
 import { complaint, count, hasUnknownField, stream, u32, word } from './fields.ts'
+import { parseJson } from './json.ts'
 import { fault, good, type Result } from './result.ts'
 
 /**
@@ -82,7 +83,7 @@ export function headerHash(json: Uint8Array): Buffer {
 export function parseHeader(json: Uint8Array): Result<SegmentHeader> {
   let value: unknown
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(json))
+    value = parseJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(json))
   } catch {
     return fault('header-malformed', 'the segment header is not JSON')
   }

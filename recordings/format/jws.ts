@@ -2,6 +2,7 @@ import { CompactSign, type CryptoKey, compactVerify, importJWK, type KeyObject }
 import { z } from 'zod'
 import { sha256 } from '../../broker/domain/canonical.ts'
 import { complaint, hasUnknownField, word } from './fields.ts'
+import { parseJson } from './json.ts'
 import { fault, good, type Result } from './result.ts'
 
 /**
@@ -80,7 +81,7 @@ function decodeJson(part: string): unknown {
   try {
     const bytes = Buffer.from(part, 'base64url')
     if (bytes.toString('base64url') !== part) return undefined
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
+    return parseJson(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
   } catch {
     return undefined
   }

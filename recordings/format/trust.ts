@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { base64url } from '../../broker/contract/approval-record.ts'
 import { uuid } from '../../broker/contract/audit-entry.ts'
 import { complaint, count, word } from './fields.ts'
+import { parseJson } from './json.ts'
 import { fault, good, type Result } from './result.ts'
 
 /**
@@ -49,14 +50,37 @@ export type TrustKey = TrustFile['keys'][number]
 export function parseTrust(json: string): Result<TrustFile> {
   let value: unknown
   try {
-    value = JSON.parse(json)
+    value = parseJson(json)
   } catch {
     return fault('trust-malformed', 'the trust file is not JSON')
   }
   const parsed = trustFile.safeParse(value)
-  return parsed.success
-    ? good(parsed.data)
-    : fault('trust-malformed', `trust file, ${complaint(parsed.error)}`)
+  if (!parsed.success) return fault('trust-malformed', `trust file, ${complaint(parsed.error)}`)
+  const twice = ambiguousKey(parsed.data.keys)
+  return twice
+    ? fault(
+        'trust-malformed',
+        `trust file, two ${twice.use} keys "${twice.kid}" count at the same place of the log`,
+      )
+    : good(parsed.data)
+}
+
+/** One kid of one use (and gateway) stands for one key at each place of the log. */
+function ambiguousKey(keys: readonly TrustKey[]): TrustKey | undefined {
+  const byName = new Map<string, TrustKey[]>()
+  for (const key of keys) {
+    const name = JSON.stringify([key.use, key.gateway, key.kid])
+    byName.set(name, [...(byName.get(name) ?? []), key])
+  }
+  for (const same of byName.values()) {
+    const sorted = same.toSorted((a, b) => a.from_index - b.from_index)
+    const found = sorted.find((key, at) => {
+      const before = sorted[at - 1]
+      return before !== undefined && (before.to_index === null || before.to_index > key.from_index)
+    })
+    if (found) return found
+  }
+  return undefined
 }
 
 /** Whether a key counts for what stands at `index` of the log. */

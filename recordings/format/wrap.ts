@@ -4,6 +4,7 @@ import { base64url } from '../../broker/contract/approval-record.ts'
 import type { JsonWebKeyPublic } from '../../broker/domain/grant.ts'
 import type { Stream } from '../../broker/domain/words.ts'
 import { complaint, word } from './fields.ts'
+import { parseJson } from './json.ts'
 import { fault, good, type Result } from './result.ts'
 
 /**
@@ -80,7 +81,7 @@ export async function wrapDataKey(
 export function parseWrap(json: string, name: SegmentName): Result<KeyWrap> {
   let value: unknown
   try {
-    value = JSON.parse(json.length > WRAP_LIMIT ? '' : json)
+    value = parseJson(json.length > WRAP_LIMIT ? '' : json)
   } catch {
     return fault('wrap-malformed', 'the key object is not JSON, or longer than 16 KiB')
   }

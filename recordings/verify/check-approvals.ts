@@ -10,6 +10,7 @@ import { complaint, hasUnknownField } from '../format/fields.ts'
 import { approvalPath, PACKAGE_FILES } from '../format/package-layout.ts'
 import { fault, good, type Result } from '../format/result.ts'
 import type { TrustFile } from '../format/trust.ts'
+import { type ApprovalRule, countApprovers, mayNotApprove, sameHand } from './approval-rule.ts'
 import { assertionFault } from './assertion.ts'
 import type { LogFacts } from './check-log.ts'
 import { type IndexedPackage, readText } from './package-reader.ts'
@@ -23,6 +24,8 @@ export interface ApprovalContext {
   log: LogFacts
   /** SHA-256 of ticket.json. */
   ticketHash: string | null
+  /** Of asset.json; null when it names none, which is a failure of its own. */
+  rule: ApprovalRule | null
   opening: Grant
 }
 
@@ -56,18 +59,14 @@ export async function checkApprovals(
     else base.push(record)
   }
   checkTwice(base, one.path, findings)
-  for (const id of new Set(extensions.map((record) => record.document.snapshot.extension?.id))) {
-    checkTwice(
-      extensions.filter((record) => record.document.snapshot.extension?.id === id),
-      one.path,
-      findings,
-    )
-  }
+  const prolonging = Map.groupBy(extensions, (record) => record.document.snapshot.extension?.id ?? '')
+  for (const records of prolonging.values()) checkTwice(records, one.path, findings)
   if (base.length === 0) {
     findings.fail(CHECK, 'approval-missing', one.path, 'the grant rests on no approval of the request itself')
     return null
   }
-  const limits = limitsOf(base, extensions)
+  for (const records of [base, ...prolonging.values()]) checkEnough(context.rule, records, one, findings)
+  const limits = limitsOf(base, [...prolonging.values()])
   checkInside(grant, base, limits, one.path, findings)
   return limits
 }
@@ -107,14 +106,9 @@ function checkRecord(
 ): void {
   const fail = (code: string, message: string) => findings.fail(CHECK, code, path, message)
   const { approver, document, assertion } = record
-  const { requester } = document.snapshot
   if (document.decision !== 'granted') fail('approval-not-granted', `the decision is "${document.decision}"`)
-  if (approver.id === requester.id || samePerson(approver, requester)) {
-    fail('approval-by-requester', `${approver.name} approved their own request`)
-  }
-  if (approver.role === 'vendor' || approver.organisation === requester.vendor.name) {
-    fail('approval-by-vendor', `${approver.name} belongs to the vendor who asked`)
-  }
+  const barred = mayNotApprove(record)
+  if (barred) fail(barred, `${approver.name} made this request, or belongs to the vendor who did`)
   if (assertion) {
     const problem = assertionFault(record, trust.rp)
     if (problem) fail(problem.code, problem.message)
@@ -135,10 +129,6 @@ function checkRecord(
   if (entry.actor.kind !== 'person' || entry.actor.id !== approver.id || !sameKey) {
     fail('approval-entry-mismatch', 'the log names another approver or another passkey')
   }
-}
-
-function samePerson(a: { issuer: string; subject: string }, b: { issuer: string; subject: string }): boolean {
-  return a.issuer === b.issuer && a.subject === b.subject
 }
 
 /** What was approved is what was granted. */
@@ -164,6 +154,8 @@ function checkSnapshot(
     snapshot.requester.id === grant.person.id &&
     snapshot.site.id === grant.site.id &&
     snapshot.asset.id === grant.asset.id &&
+    snapshot.asset.hash === grant.asset.hash &&
+    snapshot.asset.criticality === grant.asset.criticality &&
     snapshot.endpoint === grant.endpoint &&
     snapshot.protocol === grant.protocol &&
     snapshot.account === grant.account &&
@@ -179,14 +171,7 @@ function checkSnapshot(
 
 function checkTwice(records: ApprovalRecord[], path: string, findings: Findings): void {
   records.forEach((record, at) => {
-    const again = records
-      .slice(0, at)
-      .some(
-        (other) =>
-          other.approver.id === record.approver.id ||
-          samePerson(other.approver, record.approver) ||
-          (other.assertion !== null && other.assertion.credentialId === record.assertion?.credentialId),
-      )
+    const again = records.slice(0, at).some((other) => sameHand(other, record))
     if (again) findings.fail(CHECK, 'approval-twice', path, `${record.approver.name} counts twice`)
   })
 }
@@ -195,7 +180,27 @@ const ms = (instant: string) => Date.parse(instant)
 const least = (first: number, others: (string | undefined)[]) =>
   Math.min(first, ...others.filter((one) => one !== undefined).map(ms))
 
-function limitsOf(base: ApprovalRecord[], extensions: ApprovalRecord[]): BaseLimits {
+/** As many people as the rule of the asset asks for; the grant may itself say that the asset is C1. */
+function checkEnough(
+  rule: ApprovalRule | null,
+  records: ApprovalRecord[],
+  { path, grant }: { path: string; grant: Grant },
+  findings: Findings,
+): void {
+  if (!rule) return
+  const need = Math.max(rule.need, grant.asset.criticality === 'C1' ? 2 : 1)
+  const have = countApprovers(records, rule)
+  if (have >= need) return
+  const about = records[0]?.document.snapshot.extension ? 'the extension' : 'the request'
+  findings.fail(
+    CHECK,
+    'approvals-too-few',
+    path,
+    `${about} needs ${need} approvers who count, ${have} approved`,
+  )
+}
+
+function limitsOf(base: ApprovalRecord[], prolonging: ApprovalRecord[][]): BaseLimits {
   const constraints = base.map((record) => record.document.constraints)
   const window = (base[0] as ApprovalRecord).document.snapshot.window
   const opensAtMs = Math.max(
@@ -206,8 +211,13 @@ function limitsOf(base: ApprovalRecord[], extensions: ApprovalRecord[]): BaseLim
     ms(window.closesAt),
     constraints.map((one) => one.closesAt),
   )
-  const extended = extensions.map(({ document: { snapshot, constraints: own } }) =>
-    snapshot.extension ? least(ms(snapshot.extension.closesAt), [own.closesAt]) : baseEnd,
+  // Of one extension the strictest approver counts; of several extensions the latest.
+  const extended = prolonging.map((records) =>
+    Math.min(
+      ...records.map(({ document: { snapshot, constraints: own } }) =>
+        snapshot.extension ? least(ms(snapshot.extension.closesAt), [own.closesAt]) : baseEnd,
+      ),
+    ),
   )
   return { opensAtMs, endMs: Math.max(baseEnd, ...extended) }
 }

@@ -5,6 +5,7 @@ import type { SegmentHeader } from '../format/header.ts'
 import { decodeJws, jwsHash, verifyJws } from '../format/jws.ts'
 import { approvalPath, grantSerialOf, laterGrantPath, PACKAGE_FILES } from '../format/package-layout.ts'
 import { findKey, type TrustFile } from '../format/trust.ts'
+import { readApprovalRule } from './approval-rule.ts'
 import { type ApprovalContext, type BaseLimits, checkApprovals } from './check-approvals.ts'
 import type { LogFacts } from './check-log.ts'
 import type { Sealed } from './check-manifest.ts'
@@ -69,13 +70,17 @@ export async function checkAuthority(
   if (opening?.path !== PACKAGE_FILES.grant) return null
   await checkSignatures(context, findings)
   checkDeclared(context, findings)
+  checkWithheld(context, findings)
   if (header) checkHeader(opening, grants, header, findings)
   for (const later of grants.slice(1)) checkLater(opening, later, findings)
-  await checkDocument(reader, PACKAGE_FILES.policy, header?.policy ?? null, findings)
-  await checkDocument(reader, PACKAGE_FILES.asset, header?.asset ?? null, findings)
+  await checkDocument(reader, PACKAGE_FILES.policy, opening.grant.policyHash, findings)
+  await checkDocument(reader, PACKAGE_FILES.asset, opening.grant.asset.hash, findings)
   await checkDocument(reader, PACKAGE_FILES.ticket, sealed.manifest.hashes.ticket, findings)
   const ticket = await digestOf(reader, PACKAGE_FILES.ticket)
 
+  const rule = await readApprovalRule(reader)
+  if (!rule)
+    findings.fail(CHECK, 'approval-rule-missing', PACKAGE_FILES.asset, 'it names no rule of who approves')
   const limits: (BaseLimits | null)[] = []
   const named = new Set<string>()
   for (const grant of grants) {
@@ -83,6 +88,7 @@ export async function checkAuthority(
     const approvals: ApprovalContext = {
       ...context,
       ticketHash: ticket?.sha256 ?? null,
+      rule,
       opening: opening.grant,
     }
     limits.push(await checkApprovals(approvals, grant, grant !== opening, findings))
@@ -169,6 +175,21 @@ function checkDeclared({ grants, sealed }: AuthorityContext, findings: Findings)
   }
 }
 
+/** What the log says was granted in this session is shown: a shorter or narrower grant cannot be left out. */
+function checkWithheld({ log, grants, sealed }: AuthorityContext, findings: Findings): void {
+  const shown = new Set(grants.map(({ hash }) => hash))
+  for (const [index, { action, correlation, details }] of log.entries) {
+    if (action !== EVIDENCE_ACTIONS.sessionExtend || correlation.session !== sealed.manifest.session) continue
+    if (typeof details.grant === 'string' && shown.has(details.grant)) continue
+    findings.fail(
+      CHECK,
+      'grant-missing',
+      `${PACKAGE_FILES.entries} index ${index}`,
+      'the log names a later grant of this session that the package lacks',
+    )
+  }
+}
+
 function checkHeader(
   opening: ReadGrant,
   grants: ReadGrant[],
@@ -177,7 +198,7 @@ function checkHeader(
 ): void {
   const mismatch = (path: string, message: string) => findings.fail(CHECK, 'grant-mismatch', path, message)
   if (opening.hash !== header.grant) mismatch(opening.path, 'the recording was opened under another grant')
-  const { asset, policyHash, identities } = opening.grant
+  const { asset, policyHash } = opening.grant
   if (asset.hash !== header.asset || policyHash !== header.policy) {
     mismatch(opening.path, "the recording's asset or policy is another than the grant's")
   }
@@ -193,17 +214,16 @@ function checkHeader(
     if (!same) mismatch(path, 'the grant is for another session, site, gateway, account or person')
   }
   const { target } = header
-  const pinned =
-    identities.length === 0 ||
-    (target.kind === 'ssh-host-key' &&
-      identities.some((one) => one.fingerprint === target.fingerprint && one.algorithm === target.algorithm))
-  if (target.kind !== 'ssh-host-key' || !pinned) {
-    findings.fail(
-      CHECK,
-      'target-mismatch',
-      opening.path,
-      'the machine reached is not one that the grant pins',
+  for (const { path, grant } of grants) {
+    const pinned = grant.identities.some(
+      (one) =>
+        target.kind === 'ssh-host-key' &&
+        one.fingerprint === target.fingerprint &&
+        one.algorithm === target.algorithm,
     )
+    if (target.kind !== 'ssh-host-key' || (!pinned && grant.identities.length > 0)) {
+      findings.fail(CHECK, 'target-mismatch', path, 'the machine reached is not one that the grant pins')
+    }
   }
 }
 

@@ -176,7 +176,10 @@ async function readSegment(
   if (reader.fault) return reader.header
   if (tornBytes > 0) fail('segment-cut', `${tornBytes} bytes after the last whole chunk`)
   if (hash.digest('hex') !== segment.sha256) fail('segment-hash', 'SHA-256 is not the one in the manifest')
-  if (!reader.header || !reader.hh || !reader.head) return null
+  if (!reader.header || !reader.hh || !reader.head) {
+    if (tornBytes === 0) fail('segment-cut', 'there is not even a header')
+    return null
+  }
   if (reader.hh.toString('hex') !== segment.hh)
     fail('segment-header-hash', 'HH is not the one in the manifest')
   if (reader.chunks !== segment.chunks) {

@@ -8,6 +8,7 @@ import { parseCheckpoint, type SignedCheckpoint, verifyCheckpoint } from '../../
 import { jcs } from '../../broker/domain/canonical.ts'
 import { leafHash, rootFromInclusion, verifyConsistency } from '../../broker/domain/merkle.ts'
 import { complaint, hasUnknownField } from '../format/fields.ts'
+import { parseJson } from '../format/json.ts'
 import { earlierLine, entryLine, PACKAGE_FILES } from '../format/package-layout.ts'
 import { fault, good, type Result } from '../format/result.ts'
 import { type TrustFile, validAt } from '../format/trust.ts'
@@ -44,7 +45,7 @@ export async function readCheckpoint(
   if (!parsed.ok) {
     findings.fail(CHECK, parsed.code, PACKAGE_FILES.checkpoint, parsed.message)
     // A checkpoint with a wrong signature still says which places of the log are meant.
-    return parseCheckpoint(text.value)
+    return parsed.code === 'checkpoint-malformed' ? null : parseCheckpoint(text.value)
   }
   return parsed.value
 }
@@ -119,7 +120,7 @@ export async function checkLog(
 function parseEntry(text: string, bytes: Buffer): Result<AuditEntry> {
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = parseJson(text)
   } catch {
     return fault('entry-malformed', 'the entry is not JSON')
   }

@@ -2,6 +2,7 @@ import { asciicastHeader, codesOf } from '../format/asciicast.ts'
 import { complaint } from '../format/fields.ts'
 import { FLAG } from '../format/frame.ts'
 import type { SegmentHeader } from '../format/header.ts'
+import { parseJson } from '../format/json.ts'
 import { type Fault, fault } from '../format/result.ts'
 import type { ReadFrame } from '../format/segment-reader.ts'
 
@@ -45,7 +46,7 @@ export class ContentChecker {
   #first(line: string): Fault | null {
     let value: unknown
     try {
-      value = JSON.parse(line)
+      value = parseJson(line)
     } catch {
       value = undefined
     }
@@ -65,6 +66,9 @@ export class ContentChecker {
     const [, time, code] = match as unknown as [string, string, 'o' | 'r' | 'm' | 'i']
     if (!codesOf(this.#header.stream).includes(code)) {
       return fault('content-code', `an event "${code}" stands in the ${this.#header.stream} stream`)
+    }
+    if (this.#header.stream === 'screen' && (frame.flags & FLAG.keyframe) !== 0 && code !== 'o') {
+      return fault('content-keyframe', `an event "${code}" stands in a keyframe`)
     }
     if (code === 'r' && !SIZE.test(data)) return fault('content-line', 'a resize has no size')
     const micros = Number(time.replace('.', ''))

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { parseJson } from '../format/json.ts'
 import { LINE_LIMIT, sizeLimit } from '../format/package-layout.ts'
 import { fault, good, type Result } from '../format/result.ts'
 
@@ -43,21 +44,21 @@ export async function* readLines(
   const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
   let rest: Buffer = Buffer.alloc(0)
   let line = 0
+  let given = 0
   try {
     for await (const piece of reader.open(path)) {
       rest = Buffer.concat([rest, piece])
       for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
         line += 1
-        yield {
-          line,
-          value: end > LINE_LIMIT ? undefined : JSON.parse(decoder.decode(rest.subarray(0, end))),
-        }
+        if (end > LINE_LIMIT) throw new RangeError('the line is too long')
+        yield { line, value: parseJson(decoder.decode(rest.subarray(0, end))) }
+        given = line
         rest = rest.subarray(end + 1)
       }
       if (rest.length > LINE_LIMIT) break
     }
   } catch {
-    yield { line: line + 1, value: undefined }
+    yield { line: given + 1, value: undefined }
     return
   }
   if (rest.length > 0) yield { line: line + 1, value: undefined }

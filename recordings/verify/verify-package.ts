@@ -41,6 +41,7 @@ export async function verifyPackage(
     for (const check of ['chain', 'anchors', 'gaps', 'input-window', 'authority'] as const) {
       findings.fail(check, 'manifest-unreadable', 'manifest.jws', 'nothing can be checked without a manifest')
     }
+    findings.absent('content', 'content-not-checked', 'without a manifest there is nothing to open')
     return report(findings, null)
   }
   const { manifest } = sealed

@@ -3,6 +3,7 @@ import { FrameSealer } from '../../recordings/format/frame-sealer.ts'
 import { buildHeader } from '../../recordings/format/header.ts'
 import type { ManifestSegment } from '../../recordings/format/manifest.ts'
 import {
+  approvalPath,
   keyPath,
   laterGrantPath,
   PACKAGE_FILES,
@@ -10,7 +11,17 @@ import {
 } from '../../recordings/format/package-layout.ts'
 import { exampleHeader } from '../../recordings/format/testing/example-header.ts'
 import type { CheckName, Verdict } from '../../recordings/verify/report.ts'
-import { approverNamed, CLOSES, ids, keys, noteOf, OPENS, type Plan, type SegmentPlan } from './fixture.ts'
+import {
+  approverNamed,
+  CLOSES,
+  type FixtureAsset,
+  ids,
+  keys,
+  noteOf,
+  OPENS,
+  type Plan,
+  type SegmentPlan,
+} from './fixture.ts'
 import { bytesOf, hashHex, idOf } from './fixture-keys.ts'
 import { passkey } from './fixture-passkey.ts'
 
@@ -81,6 +92,42 @@ const onSegment =
     if (found) change(found)
   }
 
+/** The start of a segment file with other header JSON. */
+function reworded(part: Buffer | undefined, from: string, to: string): Buffer {
+  const json = Buffer.from((part ?? Buffer.alloc(8)).subarray(8).toString().replace(from, to))
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(json.length)
+  return Buffer.concat([Buffer.from('SPR1'), length, json])
+}
+
+/** A frame with another u32 written at a place of its header. */
+function overwritten(part: Buffer | undefined, at: number, value: number): Buffer {
+  const copy = Buffer.from(part ?? [])
+  copy.writeUInt32BE(value, at)
+  return copy
+}
+
+const ruled = (need: number, role: string) => (asset: FixtureAsset) => {
+  asset.rule = { id: idOf('rule'), need, roles: [role] }
+}
+
+const endsAt =
+  (ms: number): NonNullable<Plan['laterGrant']> =>
+  (grant) => {
+    grant.exp = ms / 1000
+  }
+
+const extendedByTwo: Plan = {
+  extended: true,
+  extenders: [
+    { by: approverNamed('approver', 'ES256'), constraints: {} },
+    {
+      by: approverNamed('second', 'EdDSA'),
+      constraints: { closesAt: new Date(CLOSES + 900_000).toISOString() },
+    },
+  ],
+}
+
 export const CASES: Case[] = [
   valid('valid', {}),
   valid('valid-extended', { extended: true }),
@@ -96,6 +143,13 @@ export const CASES: Case[] = [
       trust.checkpoints = [kept]
     },
   }),
+  valid('valid-c1-two-approvers', {
+    asset: (asset) => {
+      asset.criticality = 'C1'
+    },
+  }),
+  // Two approvers of one extension: the one who gave less time counts.
+  valid('valid-extended-by-two', { ...extendedByTwo, laterGrant: endsAt(CLOSES + 900_000) }),
   valid('valid-no-anchors', { anchors: (lines) => void lines.splice(0) }),
   valid(
     'valid-discarded-segment',
@@ -155,7 +209,56 @@ export const CASES: Case[] = [
     },
   ),
 
+  invalid(
+    'custody-fraction',
+    { package: 'custody-malformed' },
+    {
+      files: (files) => {
+        const line = (files.get(PACKAGE_FILES.custody) as Buffer).toString()
+        files.set(PACKAGE_FILES.custody, Buffer.from(line.replace('"v":1', '"v":1.0')))
+      },
+    },
+  ),
+  invalid(
+    'package-name',
+    { package: 'package-name' },
+    { files: (files) => files.set('README.html', Buffer.from('<p>')) },
+  ),
+  invalid(
+    'package-size',
+    { package: 'package-size' },
+    { files: (files) => files.set(PACKAGE_FILES.readme, Buffer.alloc(1024 * 1024 + 1)) },
+  ),
+  invalid('package-compressed', { package: 'package-compressed' }, { compressed: PACKAGE_FILES.readme }),
+
   // 2 manifest
+  invalid(
+    'receipt-no-jws',
+    { manifest: 'jws-malformed', authority: 'grant-entry-missing' },
+    { files: (files) => files.set(PACKAGE_FILES.receipt, Buffer.from('receipt')) },
+  ),
+  invalid(
+    'receipt-missing',
+    { package: 'package-file-missing', manifest: 'package-file-missing', authority: 'grant-entry-missing' },
+    { files: (files) => files.delete(PACKAGE_FILES.receipt) },
+  ),
+  invalid(
+    'receipt-without-algorithm',
+    { manifest: 'jws-header', authority: 'grant-entry-missing' },
+    {
+      files: (files) => {
+        const parts = (files.get(PACKAGE_FILES.receipt) as Buffer).toString().split('.')
+        const header = { alg: 'none', typ: 'sallyport-receipt+jws', kid: keys.broker.kid }
+        parts[0] = Buffer.from(JSON.stringify(header)).toString('base64url')
+        files.set(PACKAGE_FILES.receipt, Buffer.from(parts.join('.')))
+      },
+    },
+  ),
+  invalid(
+    'receipt-of-another-version',
+    { manifest: 'jws-payload', authority: 'grant-entry-missing' },
+    { receipt: (receipt) => void Object.assign(receipt, { v: 2 }) },
+  ),
   invalid('manifest-wrong-key', { manifest: 'key-unknown' }, { signers: { manifest: keys.stranger } }),
   invalid(
     'manifest-signature',
@@ -370,7 +473,98 @@ export const CASES: Case[] = [
     },
   ),
 
+  invalid(
+    'bad-magic',
+    { chain: 'bad-magic', anchors: 'anchor-head-missing', gaps: 'gap-unfounded' },
+    reframed(1, (parts) => parts.with(0, flipped(parts[0], 3))),
+  ),
+  invalid(
+    'header-length',
+    { chain: 'header-length', anchors: 'anchor-head-missing', gaps: 'gap-unfounded' },
+    reframed(1, (parts) => parts.with(0, flipped(parts[0], 4))),
+  ),
+  invalid(
+    'header-malformed',
+    { chain: 'header-malformed', anchors: 'anchor-head-missing', gaps: 'gap-unfounded' },
+    reframed(1, (parts) => parts.with(0, reworded(parts[0], '"v":1}', '"v":2}'))),
+  ),
+  invalid(
+    'header-not-canonical',
+    { chain: 'header-not-canonical', anchors: 'anchor-head-missing', gaps: 'gap-unfounded' },
+    reframed(1, (parts) => parts.with(0, reworded(parts[0], '"v":1}', '"v": 1}'))),
+  ),
+  invalid(
+    'frame-body-length',
+    { chain: 'frame-body-length', anchors: 'anchor-head-missing' },
+    reframed(0, (parts) => parts.with(2, overwritten(parts[2], 0, 15))),
+  ),
+  invalid(
+    'frame-unknown-flag',
+    { chain: 'frame-unknown-flag', anchors: 'anchor-head-missing' },
+    reframed(0, (parts) => parts.with(2, overwritten(parts[2], 5, 32))),
+  ),
+  invalid(
+    'frame-plain-length',
+    { chain: 'frame-plain-length', anchors: 'anchor-head-missing' },
+    reframed(0, (parts) => parts.with(2, overwritten(parts[2], 25, 1))),
+  ),
+  invalid(
+    'frame-gap',
+    { chain: 'frame-gap', anchors: 'anchor-head-missing' },
+    reframed(0, (parts) => parts.with(2, overwritten(parts[2], 5, 2))),
+  ),
+  invalid(
+    'keyframe-missing',
+    { chain: 'keyframe-missing', anchors: 'anchor-head-missing', gaps: 'gap-unfounded' },
+    {
+      segments: onSegment('screen', 1, (plan) => {
+        const [first] = plan.chunks
+        if (first) first.meta = {}
+      }),
+    },
+  ),
+  invalid(
+    'bytes-after-final',
+    { chain: 'bytes-after-final' },
+    {
+      ...reframed(1, (parts) => [...parts, Buffer.from('more')]),
+      manifest: (m) => {
+        ;(m.segments[1] as ManifestSegment).bytes += 4
+      },
+    },
+  ),
+  invalid(
+    'segment-cut-in-header',
+    { chain: 'segment-cut', anchors: 'anchor-head-missing', gaps: 'gap-unfounded' },
+    {
+      ...reframed(1, (parts) => [(parts[0] as Buffer).subarray(0, 6)]),
+      manifest: (m) => {
+        ;(m.segments[1] as ManifestSegment).bytes = 6
+      },
+    },
+  ),
+
   // 4 anchors
+  invalid(
+    'anchor-of-another-gateway',
+    { anchors: 'anchor-root' },
+    {
+      entries: (entries) => {
+        const entry = entries.find(({ action }) => action === 'recording.anchor')
+        if (entry) entry.object = { kind: 'gateway', id: idOf('another gateway') }
+      },
+    },
+  ),
+  invalid(
+    'anchor-denied',
+    { anchors: 'anchor-entry-missing' },
+    {
+      entries: (entries) => {
+        const entry = entries.find(({ action }) => action === 'recording.anchor')
+        if (entry) entry.result = 'denied'
+      },
+    },
+  ),
   invalid(
     'anchor-of-another-chain',
     { anchors: 'anchor-root' },
@@ -482,6 +676,32 @@ export const CASES: Case[] = [
     },
   ),
 
+  invalid(
+    'log-checkpoint-malformed',
+    {
+      package: 'key-unknown',
+      anchors: 'anchor-entry-missing',
+      log: 'checkpoint-malformed',
+      authority: 'approval-entry-missing',
+    },
+    { files: (files) => files.set(PACKAGE_FILES.checkpoint, Buffer.from('12 entries\n')) },
+  ),
+  invalid(
+    'log-entry-not-canonical',
+    { log: 'entry-not-canonical' },
+    { leafText: (text, index) => (index === 0 ? text.replace(':', ': ') : text) },
+  ),
+  invalid(
+    'log-entry-malformed',
+    { log: 'entry-malformed' },
+    { leafText: (text, index) => (index === 0 ? '{}' : text) },
+  ),
+  invalid(
+    'log-entries-swapped',
+    { log: 'entry-order' },
+    { entryLines: (lines) => void lines.splice(0, 2, ...lines.slice(0, 2).reverse()) },
+  ),
+
   // 6 witness
   invalid(
     'witness-forged',
@@ -560,7 +780,111 @@ export const CASES: Case[] = [
     },
   ),
 
+  invalid(
+    'content-line',
+    { content: 'content-line' },
+    {
+      segments: onSegment('screen', 1, (plan) => {
+        const last = plan.chunks.at(-1)
+        if (last) last.fill = (lines) => lines.text('r', last.t0 * 1000, 'large')
+      }),
+    },
+  ),
+  invalid(
+    'content-keyframe',
+    { content: 'content-keyframe' },
+    {
+      segments: onSegment('screen', 1, (plan) => {
+        const [first] = plan.chunks
+        const fill = first?.fill
+        if (first)
+          first.fill = (lines, header) => {
+            fill?.(lines, header)
+            lines.text('m', first.t0 * 1000, 'a mark')
+          }
+      }),
+    },
+  ),
+  invalid('decrypt-failed', { content: 'decrypt-failed' }, { sealKey: bytesOf('another data key') }),
+
   // 8 authority
+  invalid(
+    'approval-alone-for-c1',
+    { authority: 'approvals-too-few' },
+    {
+      asset: (asset) => {
+        asset.criticality = 'C1'
+      },
+      approvers: [approverNamed('approver', 'ES256')],
+    },
+  ),
+  invalid(
+    'approval-alone-where-two-are-needed',
+    { authority: 'approvals-too-few' },
+    { asset: ruled(2, 'approver'), approvers: [approverNamed('approver', 'ES256')] },
+  ),
+  invalid(
+    'approval-by-another-role',
+    { authority: 'approvals-too-few' },
+    { asset: ruled(1, 'administrator') },
+  ),
+  invalid(
+    'approval-rule-missing',
+    { authority: 'approval-rule-missing' },
+    {
+      asset: (asset) => {
+        asset.rule = null
+      },
+    },
+  ),
+  invalid(
+    'approval-of-another-asset-state',
+    { authority: 'approval-snapshot' },
+    {
+      snapshot: (snapshot) => {
+        snapshot.asset = { ...snapshot.asset, hash: hashHex('another state') }
+      },
+    },
+  ),
+  invalid(
+    'grant-for-another-recording',
+    { authority: 'grant-mismatch' },
+    {
+      grant: (grant) => {
+        grant.recording = idOf('another recording')
+      },
+    },
+  ),
+  invalid('assertion-malformed', { authority: 'assertion-malformed' }, { assertion: { short: true } }),
+  invalid(
+    'extension-longer-than-strictest',
+    { authority: 'grant-outside-approval' },
+    { ...extendedByTwo, laterGrant: endsAt(CLOSES + 901_000) },
+  ),
+  invalid(
+    'extension-alone-where-two-are-needed',
+    { authority: 'approvals-too-few' },
+    { extended: true, asset: ruled(2, 'approver') },
+  ),
+  invalid(
+    'later-grant-withheld',
+    { authority: 'grant-missing' },
+    {
+      // Gateway and broker leave it out together; the log still names it.
+      extended: true,
+      laterGrant: (grant) => {
+        withheld = grant.approvals.slice(-1)
+      },
+      manifest: (m) => {
+        m.hashes.grants.pop()
+        m.hashes.approvals = m.hashes.approvals.filter((hash) => !withheld.includes(hash))
+      },
+      files: (files) => {
+        files.delete(laterGrantPath(2))
+        for (const hash of withheld) files.delete(approvalPath(hash))
+      },
+    },
+  ),
   invalid(
     'grant-forged',
     { authority: 'jws-signature' },
@@ -873,6 +1197,11 @@ export const CASES: Case[] = [
     },
   ),
   invalid(
+    'gap-twice',
+    { gaps: 'gap-unfounded' },
+    { manifest: (m) => void m.gaps.push(...m.gaps.slice(0, 1)) },
+  ),
+  invalid(
     'truncation-undeclared',
     { gaps: 'gap-undeclared' },
     {
@@ -886,3 +1215,4 @@ export const CASES: Case[] = [
 
 let kept = ''
 let cut: Buffer[] = []
+let withheld: string[] = []

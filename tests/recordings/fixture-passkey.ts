@@ -97,6 +97,8 @@ export interface AssertionChange {
   rpId?: string
   flags?: number
   breakSignature?: boolean
+  /** Cuts authenticatorData off before its counter ends. */
+  short?: boolean
 }
 
 export function assertionOf(
@@ -114,7 +116,8 @@ export function assertionOf(
       crossOrigin: change.crossOrigin ?? false,
     }),
   )
-  const data = Buffer.concat([sha256(change.rpId ?? rp.id), Buffer.of(flags, 0, 0, 0, 7)])
+  const whole = Buffer.concat([sha256(change.rpId ?? rp.id), Buffer.of(flags, 0, 0, 0, 7)])
+  const data = whole.subarray(0, change.short ? 36 : undefined)
   const signature = signed(by, Buffer.concat([data, sha256(clientDataJSON)]))
   if (change.breakSignature) signature[signature.length - 1] = (signature.at(-1) as number) ^ 1
   return {

@@ -78,7 +78,27 @@ export const ORIGIN = logOrigin(ids.deployment, 1)
 export const WITNESS = 'witness.example/w1'
 
 const policy = { v: 1, rules: [{ criticality: 'C2', approvals: 1, roles: ['approver'] }] }
-const asset = { v: 1, id: ids.asset, name: 'Packaging PLC 4', type: 'plc', criticality: 'C2' }
+/** As much of an asset snapshot as a verifier reads, and a little for people. */
+export interface FixtureAsset {
+  v: 1
+  id: string
+  name: string
+  type: string
+  criticality: 'C1' | 'C2'
+  rule: { id: string; need: number; roles: string[] } | null
+}
+function assetOf(plan: Plan): FixtureAsset {
+  const asset: FixtureAsset = {
+    v: 1,
+    id: ids.asset,
+    name: 'Packaging PLC 4',
+    type: 'plc',
+    criticality: 'C2',
+    rule: { id: idOf('rule'), need: 1, roles: ['approver'] },
+  }
+  plan.asset?.(asset)
+  return asset
+}
 const ticket = { v: 1, system: 'file', key: 'CHG-4711', title: 'Firmware 2.4 for line 4', state: 'approved' }
 
 /** One chunk: its lines are written by `fill`. */
@@ -105,6 +125,9 @@ export interface Plan {
   cosigned?: boolean
   segments?: Hook<SegmentPlan[]>
   header?: Hook<SegmentHeader>
+  asset?: Hook<FixtureAsset>
+  /** Seals the frames with another key than the one that header and wrap name. */
+  sealKey?: Buffer
   /** The parts of a built segment file: the start, then its frames. */
   frames?: (parts: Buffer[], header: SegmentHeader) => Buffer[]
   wrapName?: (stream: Stream, segment: number) => number
@@ -113,12 +136,16 @@ export interface Plan {
   assertion?: AssertionChange
   approval?: Hook<ApprovalRecord>
   approvers?: Approver[]
+  /** Who approves the extension; the first approver when left out. */
+  extenders?: { by: Approver; constraints: ApprovalConstraints }[]
   grant?: Hook<Grant>
   laterGrant?: Hook<Grant>
   anchors?: Hook<AnchorProof[]>
   manifest?: Hook<Manifest>
   receipt?: Hook<Receipt>
   entries?: Hook<AuditEntry[]>
+  /** The bytes of a log entry, before the log takes them in. */
+  leafText?: (text: string, index: number) => string
   entryLines?: Hook<EntryLine[]>
   earlier?: Hook<EarlierLine[]>
   signers?: Partial<Record<'manifest' | 'receipt' | 'grant' | 'package' | 'log' | 'witness', Ed25519Pair>>
@@ -128,6 +155,8 @@ export interface Plan {
   /** After package.jws. */
   tamper?: Hook<Map<string, Buffer>>
   trust?: Hook<TrustFile>
+  /** A file that the zip holds compressed. */
+  compressed?: string
 }
 
 export interface Approver {
@@ -168,12 +197,16 @@ export async function makeFixture(plan: Plan = {}): Promise<Fixture> {
   const put = (path: string, content: Uint8Array | string) => files.set(path, Buffer.from(content as string))
 
   // The request, who approved it, and the grants.
-  const snapshot = baseSnapshot()
+  const asset = assetOf(plan)
+  const snapshot = baseSnapshot(asset)
   plan.snapshot?.(snapshot)
   const approvers = plan.approvers ?? [approverNamed('approver', 'ES256'), approverNamed('second', 'EdDSA')]
   const base = approvers.map((one, at) => record(plan, one, snapshot, at))
-  const extensions = plan.extended ? [extension(plan, approvers[0] as Approver, snapshot)] : []
-  const grant = baseGrant(snapshot, base)
+  const extenders = plan.extenders ?? [{ by: approvers[0] as Approver, constraints: plan.constraints ?? {} }]
+  const extensions = plan.extended
+    ? extenders.map(({ by, constraints }, at) => extension({ ...plan, constraints }, by, snapshot, 9 + at))
+    : []
+  const grant = baseGrant(snapshot, base, asset)
   plan.grant?.(grant)
   const grantJws = await signJws(grant, JWS_TYPES.grant, signers.grant.kid, signers.grant.key)
   const later = plan.extended ? laterGrant(grant, extensions) : null
@@ -289,11 +322,15 @@ export async function makeFixture(plan: Plan = {}): Promise<Fixture> {
     await signJws(receipt, JWS_TYPES.receipt, signers.receipt.kid, signers.receipt.key),
   )
 
-  const leaves = entries.map((one) => leafHash(jcs(one)))
+  const texts = entries.map((one, index) => {
+    const text = Buffer.from(jcs(one)).toString('utf8')
+    return plan.leafText?.(text, index) ?? text
+  })
+  const leaves = texts.map((text) => leafHash(Buffer.from(text)))
   const note = noteOf(leaves, signers.log)
-  const lines: EntryLine[] = entries.slice(0, sessionEntries + 1).map((one, index) => ({
+  const lines: EntryLine[] = texts.slice(0, sessionEntries + 1).map((text, index) => ({
     index,
-    entry: Buffer.from(jcs(one)).toString('utf8'),
+    entry: text,
     path: inclusionPath(leaves, index).map((node) => node.toString('hex')),
   }))
   plan.entryLines?.(lines)
@@ -366,7 +403,7 @@ export function trustOf(): TrustFile {
   }
 }
 
-function baseSnapshot(): RequestSnapshot {
+function baseSnapshot(asset: FixtureAsset): RequestSnapshot {
   return {
     v: 1,
     deployment: ids.deployment,
@@ -379,7 +416,7 @@ function baseSnapshot(): RequestSnapshot {
       vendor: { id: ids.vendor, name: 'Packline GmbH' },
     },
     site: { id: ids.site, name: 'Nordfjord', timeZone: 'Europe/Oslo' },
-    asset: { id: ids.asset, name: asset.name, criticality: 'C2', hash: hashOf(asset) },
+    asset: { id: ids.asset, name: asset.name, criticality: asset.criticality, hash: hashOf(asset) },
     endpoint: ids.endpoint,
     protocol: 'ssh',
     account: 'service',
@@ -420,7 +457,7 @@ function record(
   return made
 }
 
-function extension(plan: Plan, by: Approver, snapshot: RequestSnapshot): ApprovalRecord {
+function extension(plan: Plan, by: Approver, snapshot: RequestSnapshot, at: number): ApprovalRecord {
   const more = {
     ...snapshot,
     extension: {
@@ -431,10 +468,10 @@ function extension(plan: Plan, by: Approver, snapshot: RequestSnapshot): Approva
       reason: 'Checksum test still running',
     },
   }
-  return record({ ...plan, approval: () => {} }, by, more, 9)
+  return record({ ...plan, approval: () => {} }, by, more, at)
 }
 
-function baseGrant(snapshot: RequestSnapshot, approvals: ApprovalRecord[]): Grant {
+function baseGrant(snapshot: RequestSnapshot, approvals: ApprovalRecord[], asset: FixtureAsset): Grant {
   return {
     v: 1,
     jti: idOf('grant'),
@@ -502,7 +539,7 @@ const headerLine = (lines: AsciicastEncoder, header: SegmentHeader) =>
       stream: header.stream,
       segment: header.segment,
       person: { name: 'Kim Sørensen', company: 'Packline GmbH' },
-      asset: asset.name,
+      asset: 'Packaging PLC 4',
       site: 'Nordfjord',
     },
   })
@@ -594,7 +631,7 @@ function buildSegment(plan: Plan, segmentPlan: SegmentPlan, prev: string | null,
     prev,
     grant,
     policy: hashOf(policy),
-    asset: hashOf(asset),
+    asset: hashOf(assetOf(plan)),
     target: {
       kind: 'ssh-host-key',
       algorithm: 'ssh-ed25519',
@@ -612,7 +649,7 @@ function buildSegment(plan: Plan, segmentPlan: SegmentPlan, prev: string | null,
   plan.header?.(header)
   const built = buildHeader(header)
   let frame = 0
-  const sealer = new FrameSealer(key, built.hh, (into) => {
+  const sealer = new FrameSealer(plan.sealKey ?? key, built.hh, (into) => {
     bytesOf(`frame nonce ${stream} ${number} ${frame++}`, 12).copy(into)
   })
   const heads: AnchorHead[] = []

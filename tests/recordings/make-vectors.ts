@@ -2,6 +2,7 @@ import { sign } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { pathToFileURL } from 'node:url'
 import { ZipFile } from 'yazl'
+import { type AnchorHead, anchorLeaf } from '../../broker/contract/anchor.ts'
 import {
   type ApprovalRecord,
   approvalChallenge,
@@ -10,7 +11,6 @@ import {
 import { checkpointBody, noteKeyId } from '../../broker/contract/checkpoint.ts'
 import { hashOf, jcs, sha256 } from '../../broker/domain/canonical.ts'
 import { inclusionPath, leafHash, merkleRoot } from '../../broker/domain/merkle.ts'
-import { type AnchorHead, anchorLeaf } from '../../broker/contract/anchor.ts'
 import { anchorTree } from '../../recordings/format/anchor.ts'
 import { dataKeyCommitment } from '../../recordings/format/data-key.ts'
 import { FrameOpener } from '../../recordings/format/frame-opener.ts'

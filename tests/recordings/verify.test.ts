@@ -5,11 +5,14 @@ import { keys, makeFixture } from './fixture.ts'
 import { mapReader } from './map-reader.ts'
 
 describe('the verifier', () => {
-  it.each(CASES)('says $verdict to $name', async ({ plan, verdict, fails }) => {
-    const { files, trust } = await makeFixture(plan)
-    const report = await verifyPackage(mapReader(files), trust, { key: keys.recipient.priv })
-    const failed = report.checks.filter((check) => check.result === 'failed')
-    expect(Object.fromEntries(failed.map((check) => [check.name, check.code]))).toEqual(fails)
-    expect(report.verdict).toBe(verdict)
-  })
+  it.each(CASES.filter(({ plan }) => plan.compressed === undefined))(
+    'says $verdict to $name',
+    async ({ plan, verdict, fails }) => {
+      const { files, trust } = await makeFixture(plan)
+      const report = await verifyPackage(mapReader(files), trust, { key: keys.recipient.priv })
+      const failed = report.checks.filter((check) => check.result === 'failed')
+      expect(Object.fromEntries(failed.map((check) => [check.name, check.code]))).toEqual(fails)
+      expect(report.verdict).toBe(verdict)
+    },
+  )
 })

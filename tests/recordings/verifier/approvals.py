@@ -65,8 +65,8 @@ class _Cbor:
         kind, small = first >> 5, first & 31
         if small < 24:
             return kind, small
-        if small > 27:
-            raise ValueError("an indefinite length")
+        if small > 26:
+            raise ValueError("an indefinite length, or one of eight bytes")
         return kind, int.from_bytes(self.take(1 << (small - 24)), "big")
 
     def item(self):
@@ -83,8 +83,8 @@ class _Cbor:
 def cose_key(data):
     reader = _Cbor(data)
     kind, count = reader.head()
-    if kind != 5:
-        raise ValueError("no CBOR map")
+    if kind != 5 or count > 16:
+        raise ValueError("no CBOR map, or too many pairs")
     found = {}
     for _ in range(count):
         name = reader.item()

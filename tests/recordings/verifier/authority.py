@@ -1,11 +1,10 @@
 """Check 8: grants, the documents they name, and the approvals behind them."""
 
-import re
-
 from approvals import Approval, ApprovalError, assertion_faults
 from canonical import sha256_hex, unb64u
 from jws import trusted_keys
-from limits import check_inside
+from package import Unreadable
+from limits import approval_rule, check_inside, count_approvers, hands, may_not_approve
 
 KEPT = (("session",), ("recording",), ("gateway",), ("site", "id"), ("asset", "id"), ("endpoint",), ("protocol",),
         ("account",), ("person", "id"), ("snapshotHash",), ("request", "id"))
@@ -19,26 +18,34 @@ def _at(payload, path):
 
 def check_authority(package, trust, manifest, receipt, opening, later, entries, chain, report):
     """Gives {grant hash: [readable approvals]} for check 9. `later` is [(name, JWS)] in order of serial."""
-    if not manifest:
+    if not manifest or not opening:
         return {}
     fail = lambda code, place="": report.fail("authority", code, place)
     header = chain.headers[0] if chain.headers else None
-    grants = ([("grant.jws", opening)] if opening else []) + later
-    _signatures(trust, receipt, opening, later, entries, manifest.payload, fail)
+    grants = [("grant.jws", opening)] + later
+    _signatures(trust, receipt, opening, later, entries, fail)
+    _withheld(grants, entries, manifest.payload, fail)
     _declared(package, manifest.payload["hashes"], grants, fail)
     if header:
         if package.sha256("grant.jws") != header["grant"]:
             fail("grant-mismatch", "header grant")
         for name, grant in grants:
             _against_header(grant.payload, header, grant is opening, name, fail)
-        for name in ("policy", "asset"):
-            if package.sha256(name + ".json") != header[name]:
-                fail("document-mismatch", name + ".json")
+    documents = (("policy.json", opening.payload["policyHash"]), ("asset.json", opening.payload["asset"]["hash"]))
+    for name, named in documents:
+        if name in package and package.sha256(name) != named:
+            fail("document-mismatch", name)
     _later_keep(opening, later, fail)
     read = _Reader(package, trust, entries, report, fail)
+    try:
+        rule = approval_rule(package.read("asset.json") or b"")
+    except Unreadable:
+        rule = None
+    if rule is None:
+        fail("approval-rule-missing", "asset.json")
     approved = {}
     for name, grant in grants:
-        approved[grant.hash] = _grant(grant.payload, grant is opening, read, name, fail)
+        approved[grant.hash] = _grant(grant.payload, grant is opening, read, rule, name, fail)
     named = {one for _, grant in grants for one in grant.payload["approvals"]}
     for file in package.names("approvals/"):
         if file[len("approvals/"):-len(".json")] not in named:
@@ -46,26 +53,35 @@ def check_authority(package, trust, manifest, receipt, opening, later, entries, 
     tickets = {one.snapshot["ticket"]["hash"] for found in approved.values() for one in found}
     if manifest.payload["hashes"]["ticket"] is not None:
         tickets.add(manifest.payload["hashes"]["ticket"])
-    if tickets - {package.sha256("ticket.json")}:
+    if "ticket.json" in package and tickets - {package.sha256("ticket.json")}:
         fail("document-mismatch", "ticket.json")
     return approved
 
 
-def _signatures(trust, receipt, opening, later, entries, manifest, fail):
-    if opening:
-        if receipt is None:
-            fail("grant-entry-missing", "grant.jws")
-        else:
-            keys = trusted_keys(trust, "broker", opening.kid, receipt.payload["first_index"])
-            code = opening.verify(keys)
-            if code:
-                fail(code, "grant.jws")
+def _withheld(grants, entries, manifest, fail):
+    """Every later grant that the log names for this session is shown."""
+    shown = {grant.hash for _, grant in grants}
+    for index, entry in entries.items():
+        if entry["action"] == "session.extend" and entry["result"] == "ok" and (
+                entry["correlation"]["session"] == manifest["session"]) and (
+                entry["details"].get("grant") not in list(shown)):
+            fail("grant-missing", f"index {index}")
+
+
+def _signatures(trust, receipt, opening, later, entries, fail):
+    if receipt is None:
+        fail("grant-entry-missing", "grant.jws")
+    else:
+        code = opening.verify(trusted_keys(trust, "broker", opening.kid, receipt.payload["first_index"]))
+        if code:
+            fail(code, "grant.jws")
     for name, grant in later:
         index = next((index for index, entry in sorted(entries.items()) if (
             entry["action"] == "session.extend" and entry["result"] == "ok"
             and entry["details"].get("grant") == grant.hash
-            and entry["correlation"]["session"] == manifest["session"]
-            and entry["correlation"]["recording"] == manifest["recording"]
+            and entry["details"].get("serial") == grant.payload["serial"]
+            and entry["correlation"]["session"] == grant.payload["session"]
+            and entry["correlation"]["recording"] == grant.payload["recording"]
         )), None)
         if index is None:
             fail("grant-entry-missing", name)
@@ -76,17 +92,15 @@ def _signatures(trust, receipt, opening, later, entries, manifest, fail):
 
 
 def _declared(package, hashes, grants, fail):
-    files = sorted(package.names("grants/"), key=lambda name: int(re.search("[0-9]+", name).group()))
-    found = [package.sha256(name) for name in ["grant.jws", *files] if name in package]
-    if hashes["grants"] != found:
+    if hashes["grants"] != [grant.hash for _, grant in grants]:
         fail("grant-undeclared", "manifest hashes.grants")
     named = {one for _, grant in grants for one in grant.payload["approvals"]}
-    if set(hashes["approvals"]) != named or len(set(hashes["approvals"])) != len(hashes["approvals"]):
+    if set(hashes["approvals"]) != named:
         fail("grant-undeclared", "manifest hashes.approvals")
 
 
 def _against_header(grant, header, is_opening, name, fail):
-    same = [  # the document names no deployment, session, recording here; the sample segment-foreign needs them
+    same = [
         *((what, grant[what], header[what]) for what in ("deployment", "session", "recording")),
         ("site", grant["site"]["id"], header["site"]), ("gateway", grant["gateway"], header["gateway"]["id"]),
         ("account", grant["account"], header["account"]), ("user", grant["person"]["pseudonym"], header["user"]),
@@ -98,7 +112,7 @@ def _against_header(grant, header, is_opening, name, fail):
             fail("grant-mismatch", f"{name} {what}")
     target = header["target"]
     pinned = {(one["algorithm"], one["fingerprint"]) for one in grant["identities"]}
-    if (grant["protocol"] == "ssh" and target["kind"] != "ssh-host-key") or (
+    if target["kind"] != "ssh-host-key" or (
             pinned and (target.get("algorithm"), target.get("fingerprint")) not in pinned):
         fail("target-mismatch", name)
 
@@ -124,7 +138,7 @@ class _Reader:
         self.package, self.trust, self.fail, self.report = package, trust, fail, report
         self.known = {}
         self.granted = {}
-        for entry in entries.values():
+        for _, entry in sorted(entries.items()):
             if entry["action"] == "approval.granted" and entry["result"] == "ok":
                 self.granted.setdefault(entry["details"].get("approval") if isinstance(
                     entry["details"].get("approval"), str) else None, []).append(entry)
@@ -136,18 +150,20 @@ class _Reader:
 
     def _read(self, name):
         file = f"approvals/{name}.json"
-        data = self.package.read(file)
-        if data is None:
-            self.fail("approval-missing", file)
-            return None
         try:
+            data = self.package.read(file)
+            if data is None:
+                self.fail("approval-missing", file)
+                return None
             approval = Approval(data, name)
-        except ApprovalError as error:
+        except (ApprovalError, Unreadable) as error:
             self.fail(error.code, file)
             return None
         if approval.document["decision"] != "granted":
             self.fail("approval-not-granted", file)
-        self._approver(approval, file)
+        barred = may_not_approve(approval)
+        if barred:
+            self.fail(barred, file)
         if approval.assertion is None:
             self.report.note("authority", f"{name} was approved with a password, not signed")
         else:
@@ -156,17 +172,9 @@ class _Reader:
         entries = self.granted.get(name)
         if not entries:
             self.fail("approval-entry-missing", file)
-        elif not any(self._entry_fits(entry, approval) for entry in entries):
+        elif not self._entry_fits(entries[0], approval):
             self.fail("approval-entry-mismatch", file)
         return approval
-
-    def _approver(self, approval, file):
-        who, requester = approval.approver, approval.snapshot["requester"]
-        if who["id"] == requester["id"] or (who["issuer"], who["subject"]) == (
-                requester["issuer"], requester["subject"]):
-            self.fail("approval-by-requester", file)
-        if who["role"] == "vendor" or who["organisation"] == requester["vendor"]["name"]:
-            self.fail("approval-by-vendor", file)
 
     @staticmethod
     def _entry_fits(entry, approval):
@@ -181,7 +189,7 @@ class _Reader:
         )
 
 
-def _grant(grant, is_opening, read, name, fail):
+def _grant(grant, is_opening, read, rule, name, fail):
     """The rules of one grant; gives its readable approvals."""
     if not grant["approvals"]:
         fail("approval-missing", name)
@@ -196,15 +204,15 @@ def _grant(grant, is_opening, read, name, fail):
     for one in extending:
         groups.setdefault(one.extension["id"], []).append(one)
     for group in groups.values():
-        for tell in (
-            lambda one: one.approver["id"], lambda one: (one.approver["issuer"], one.approver["subject"]),
-            lambda one: one.assertion and one.assertion["credentialId"],
-        ):
-            values = [value for value in map(tell, group) if value is not None]
-            if len(set(values)) != len(values):
-                fail("approval-twice", name)
+        told = [tell for one in group for tell in hands(one)]
+        if len(set(told)) != len(told):
+            fail("approval-twice", name)
+        if rule and group:
+            need = max(rule[0], 2 if grant["asset"]["criticality"] == "C1" else 1)
+            if count_approvers(group, rule[1]) < need:
+                fail("approvals-too-few", name)
     if base:
-        check_inside(grant, base, extending, name, fail)
+        check_inside(grant, base, [group for key, group in groups.items() if key is not None], name, fail)
     return found
 
 
@@ -218,7 +226,7 @@ def _against_snapshot(grant, one, is_opening, place, fail):
         snapshot["deployment"] == grant["deployment"] and snapshot["request"]["id"] == grant["request"]["id"]
         and snapshot["request"]["version"] == grant["request"]["version"]
         and snapshot["requester"]["id"] == grant["person"]["id"] and snapshot["site"]["id"] == grant["site"]["id"]
-        and snapshot["asset"]["id"] == grant["asset"]["id"] and snapshot["endpoint"] == grant["endpoint"]
+        and all(snapshot["asset"][what] == grant["asset"][what] for what in ("id", "hash", "criticality")) and snapshot["endpoint"] == grant["endpoint"]
         and snapshot["protocol"] == grant["protocol"] and snapshot["account"] == grant["account"]
         and snapshot["ticket"]["key"] == grant["request"]["ticketKey"]
         and snapshot["purpose"] == grant["request"]["purpose"]

@@ -12,7 +12,7 @@ from canonical import parse
 from schemas import strict
 from segments import DEFLATE, KEYFRAME
 
-_LINE = re.compile(r'\[(0|[1-9][0-9]{0,9})\.([0-9]{6}), "([A-Za-z])", (".*")\]\Z', re.ASCII)
+_LINE = re.compile(r'\[(0|[1-9][0-9]{0,9})\.([0-9]{6}), "([a-z])", (".*")\]\Z', re.ASCII)
 _SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}\Z", re.ASCII)
 
 

@@ -7,6 +7,7 @@ from schemas import (
 
 FEATURE = one_of("clipboard-copy", "clipboard-paste")
 FEATURES = array(FEATURE, 2)
+ROLE = one_of("vendor", "approver", "operator", "auditor", "administrator")
 CRITICALITY = one_of("C1", "C2", "C3", "C4")
 
 # section 2
@@ -40,7 +41,7 @@ CAST_HEADER = obj({
 _EPK = either(lambda v: obj({"kty": one_of("EC"), "crv": one_of("P-256"), "x": KEY32, "y": KEY32})
               if v.get("kty") == "EC" else obj({"kty": one_of("OKP"), "crv": one_of("X25519"), "x": KEY32}))
 WRAP = obj({
-    "protected": one_of("eyJlbmMiOiJBMjU2R0NNIn0"), "aad": base64url(0, 200), "iv": base64url(12),
+    "protected": one_of("eyJlbmMiOiJBMjU2R0NNIn0"), "aad": base64url(1, 256), "iv": base64url(12),
     "ciphertext": base64url(32), "tag": base64url(16),
     "recipients": array(obj({
         "encrypted_key": base64url(40),
@@ -49,7 +50,7 @@ WRAP = obj({
 })
 
 # section 5
-JWS_HEADER = obj({"alg": one_of("Ed25519"), "typ": text(200), "kid": text(200)})
+JWS_HEADER = obj({"alg": one_of("Ed25519"), "typ": text(80), "kid": text(200)})
 
 # section 6
 ENDS = (
@@ -79,7 +80,7 @@ RECEIPT = obj({"v": ONE, "deployment": uuid, "recording": uuid, "session": uuid,
                "first_index": INT, "last_index": INT, "signed_at_ms": INT})
 
 # section 8
-_SHORT_KEY = base64url(0, 32)
+_SHORT_KEY = base64url(1, 32)
 _OKP = obj({"kty": one_of("OKP"), "crv": one_of("X25519", "Ed25519"), "x": _SHORT_KEY, "kid": text(200)})
 _EC = obj({"kty": one_of("EC"), "crv": one_of("P-256"), "x": _SHORT_KEY, "y": _SHORT_KEY, "kid": text(200)})
 _RECORDING_KEY = either(lambda v: _EC if v.get("kty") == "EC" else _OKP)
@@ -125,11 +126,11 @@ _APPROVAL = obj({
                      "decision": one_of("granted", "declined", "withdrawn"), "meaning": text(2000), "nonce": KEY32}),
     "approver": obj({"id": uuid, "issuer": text(500), "subject": text(500), "name": text(200),
                      "organisation": text(200),
-                     "role": one_of("vendor", "approver", "operator", "auditor", "administrator")}),
+                     "role": ROLE}),
     "method": one_of("passkey", "password-totp"),
     "assertion": null_or(obj({
-        "credentialId": base64url(0, 1023), "authenticatorData": base64url(0, 4096),
-        "clientDataJSON": base64url(0, 8192), "signature": base64url(0, 1024), "publicKey": base64url(0, 2048),
+        "credentialId": base64url(1, 1023), "authenticatorData": base64url(1, 4096),
+        "clientDataJSON": base64url(1, 8192), "signature": base64url(1, 1024), "publicKey": base64url(1, 2048),
         "backupEligible": boolean, "backupState": boolean,
     })),
     "at": instant,

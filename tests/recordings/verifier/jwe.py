@@ -69,6 +69,8 @@ def kek_of(z):
 
 def read_wrap(data):
     try:
+        if len(bytes(data).decode("utf-8").encode("utf-16-le")) > 2 * 16384:
+            raise ValueError("longer than 16,384 characters")
         wrap = parse(data)
     except ValueError as error:
         raise WrapError("wrap-malformed", str(error)) from None
@@ -84,10 +86,14 @@ def open_wrap(data, key, recording, stream, segment):
         raise WrapError("wrap-wrong-segment")
     aad = (wrap["protected"] + "." + wrap["aad"]).encode("ascii")
     sealed = unb64u(wrap["ciphertext"]) + unb64u(wrap["tag"])
-    for recipient in wrap["recipients"]:
+    fitting = [
+        one for one in wrap["recipients"]
+        if one["header"]["epk"]["crv"] == key.kind[1] and key.kid in (None, one["header"]["kid"])
+    ]
+    if not fitting:
+        raise WrapError("wrap-no-recipient")
+    for recipient in fitting:
         epk = recipient["header"]["epk"]
-        if (epk["kty"], epk["crv"]) != key.kind:
-            continue
         try:
             cek = aes_key_unwrap(kek_of(key.shared(epk)), unb64u(recipient["encrypted_key"]))
             return AESGCM(cek).decrypt(unb64u(wrap["iv"]), sealed, aad)

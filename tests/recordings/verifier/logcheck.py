@@ -5,6 +5,7 @@ import merkle
 from canonical import parse_canonical, unb64u
 from jws import valid_at
 from notes import Note, NoteError, cosignature_time, signature_lines
+from package import Unreadable
 from schemas import strict
 
 
@@ -19,6 +20,8 @@ def hashes(path):
 def note_faults(note, trust):
     """Codes of a parsed checkpoint's origin and signature."""
     found = []
+    if note.size == 0:
+        return ["checkpoint-malformed"]
     if note.origin != trust["log"]["origin"]:
         found.append("checkpoint-origin")
     if not note.signed_by_log(log_keys(trust, note.size - 1)):
@@ -26,12 +29,20 @@ def note_faults(note, trust):
     return found
 
 
-def read_checkpoint(package):
-    data = package.read("audit/checkpoint")
+def read_checkpoint(package, report):
+    """The checkpoint, or None with the reason reported in check 5."""
     try:
-        return Note(data) if data is not None else None
+        data = package.read("audit/checkpoint")
+        note = Note(data) if data is not None else None
+        if note is not None and note.size > 0:
+            return note
+        code = "checkpoint-malformed" if data is not None else "package-file-missing"
     except NoteError:
-        return None
+        code = "checkpoint-malformed"
+    except Unreadable as error:
+        code = error.code
+    report.fail("log", code, "audit/checkpoint")
+    return None
 
 
 def read_entries(package, note, report):
@@ -83,17 +94,14 @@ def check_log(package, note, trust, manifest, receipt, grant, report):
     """Check 5. Gives the entries for the other checks. The three JWS may be None."""
     fail = lambda code, place="": report.fail("log", code, place)
     if note is None:
-        fail("checkpoint-malformed", "audit/checkpoint")
         return {}
     for code in note_faults(note, trust):
         fail(code, "audit/checkpoint")
     entries = read_entries(package, note, report)
-    if receipt:
-        source = (manifest or receipt).payload
-        ids = {"session": source["session"], "recording": source["recording"]}
+    if receipt and manifest:
+        ids = {"session": manifest.payload["session"], "recording": manifest.payload["recording"]}
         first, last = receipt.payload["first_index"], receipt.payload["last_index"]
-        start = {**ids, "grant": grant.payload["jti"]} if grant else ids
-        code = _session_entry(entries, first, "session.start", start, {"grant": package.sha256("grant.jws")})
+        code = _session_entry(entries, first, "session.start", ids, {"grant": grant.hash} if grant else {})
         if code:
             fail(code, f"index {first}")
         code = _session_entry(entries, last, "recording.manifest", ids, {"manifest": package.sha256("manifest.jws")})
@@ -136,11 +144,11 @@ def _check_earlier(package, note, trust, fail):
 
 def check_witness(package, note, trust, report):
     """Check 6."""
-    data = package.read("audit/cosignatures")
-    if not trust["witnesses"] or data is None:
+    if not trust["witnesses"] or not package.size("audit/cosignatures") or note is None:
         report.absent("witness", "witness-absent")
         return
     try:
+        data = package.read("audit/cosignatures")
         lines = signature_lines(data.decode("utf-8"))
     except ValueError as error:
         report.fail("witness", "cosignature-malformed", str(error))
@@ -152,7 +160,7 @@ def check_witness(package, note, trust, report):
     for name, key_id, blob in lines:
         if name not in keys:
             continue
-        times = [cosignature_time(note.body, name, key_id, blob, key) for key in keys[name]] if note else [None]
+        times = [cosignature_time(note.body, name, key_id, blob, key) for key in keys[name]]
         if all(time is None for time in times):
             report.fail("witness", "cosignature-invalid", name)
         else:

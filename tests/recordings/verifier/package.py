@@ -32,8 +32,14 @@ REQUIRED = (
     "README.txt", "manifest.jws", "receipt.jws", "grant.jws", "package.jws", "ticket.json", "policy.json",
     "asset.json", "audit/entries.ndjson", "audit/anchors.ndjson", "audit/checkpoint", "custody.ndjson",
 )
-_ZIP_ERRORS = (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, OSError,
+ZIP_ERRORS = (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, RuntimeError, EOFError, OSError,
                ValueError, struct.error)
+
+
+class Unreadable(ValueError):
+    """A file of the package that cannot be read whole."""
+
+    code = "package-unreadable"
 
 
 class PackageError(ValueError):
@@ -56,7 +62,7 @@ class Package:
         try:
             self.zip = zipfile.ZipFile(file)
             infos = self.zip.infolist()
-        except _ZIP_ERRORS as error:
+        except ZIP_ERRORS as error:
             raise PackageError("package-unreadable", str(error)) from None
         self.infos = {}
         for info in infos:
@@ -66,9 +72,7 @@ class Package:
                 raise PackageError("package-name", repr(name))
             if name in self.infos:
                 raise PackageError("package-unreadable", "twice: " + name)
-            if info.flag_bits & 0x41:
-                raise PackageError("package-unreadable", "encrypted: " + name)
-            if info.compress_type != zipfile.ZIP_STORED:
+            if info.flag_bits & 0x41 or info.compress_type != zipfile.ZIP_STORED:
                 raise PackageError("package-compressed", name)
             if info.file_size > limit:
                 raise PackageError("package-size", name)
@@ -78,17 +82,17 @@ class Package:
         self.digests = {name: self._digest(name) for name in self.infos}
 
     def _digest(self, name):
-        """(length, SHA-256) of a file, whose CRC-32 is compared on the way."""
+        """(length, SHA-256) of a file, whose CRC-32 is compared on the way; (None, None) when it can't be read."""
         digest, length = hashlib.sha256(), 0
         try:
             with self.zip.open(self.infos[name]) as file:
                 while data := file.read(1 << 16):
                     digest.update(data)
                     length += len(data)
-        except _ZIP_ERRORS as error:
-            raise PackageError("package-unreadable", f"{name}: {error}") from None
+        except ZIP_ERRORS:
+            return None, None
         if length != self.infos[name].file_size:
-            raise PackageError("package-unreadable", "cut off: " + name)
+            return None, None
         return length, digest.hexdigest()
 
     def __contains__(self, name):
@@ -98,7 +102,7 @@ class Package:
         return [name for name in self.infos if name.startswith(prefix)]
 
     def size(self, name):
-        return self.infos[name].file_size
+        return self.infos[name].file_size if name in self.infos else 0
 
     def sha256(self, name):
         return self.digests[name][1] if name in self.digests else None
@@ -107,30 +111,32 @@ class Package:
         return self.zip.open(self.infos[name])
 
     def read(self, name):
-        """The bytes of a small file, or None when it isn't there."""
+        """The bytes of a small file, or None when it isn't there. Unreadable when it can't be read whole."""
         if name not in self.infos:
             return None
-        with self.open(name) as file:
-            return file.read()
+        try:
+            with self.open(name) as file:
+                return file.read()
+        except ZIP_ERRORS as error:
+            raise Unreadable(str(error)) from None
 
     def lines(self, name, schema):
-        """(line number, value or None when malformed) of an .ndjson file; nothing when it isn't there."""
+        """(line number, value or None when malformed) of an .ndjson file; nothing when it isn't there.
+
+        A line that is too long, not ended, not UTF-8 or no JSON ends the reading."""
         if name not in self.infos:
             return
-        with self.open(name) as file:
-            number = 0
-            while line := file.readline(LINE + 2):
-                number += 1
-                if not line.endswith(b"\n") or len(line) > LINE + 1:
-                    yield number, None
-                    if not line.endswith(b"\n"):  # too long: where the next line begins is not looked for
-                        return
-                    continue
-                try:
+        number = 0
+        try:
+            with self.open(name) as file:
+                while line := file.readline(LINE + 2):
+                    number += 1
+                    if not line.endswith(b"\n") or len(line) > LINE + 1:
+                        raise ValueError("a line without an end, or too long")
                     value = parse(line[:-1])
-                except ValueError:
-                    value = None
-                yield number, value if value is not None and strict(schema, value) is None else None
+                    yield number, value if strict(schema, value) is None else None
+        except ZIP_ERRORS:  # ValueError is among them
+            yield number + 1, None
 
 
 def check_package(package, jws, checkpoint, trust, report):

@@ -121,8 +121,14 @@ def array(inner, longest, shortest=0):
     def check(value, place=""):
         need(isinstance(value, list), place, "an array")
         need(shortest <= len(value) <= longest, place, f"{shortest} to {longest} elements")
+        first = None
         for i, element in enumerate(value):
-            inner(element, f"{place}[{i}]")
+            try:
+                inner(element, f"{place}[{i}]")
+            except SchemaError as error:
+                first = _worse(first, error)
+        if first:
+            raise first
     return check
 
 
@@ -137,18 +143,31 @@ def base64url(shortest=0, longest=None):
 
 
 def obj(fields, optional=()):
-    """A strict object. An unlisted field is reported before anything else of the same object."""
+    """A strict object. An unlisted field, at any depth, is reported before anything else."""
     def check(value, place=""):
         need(isinstance(value, dict), place, "an object")
         for name in value:
             if name not in fields:
                 raise SchemaError(f"{place}.{name}"[:200], "unknown field", unknown=True)
+        first = None
         for name, inner in fields.items():
-            if name in value:
-                inner(value[name], f"{place}.{name}" if place else name)
-            else:
-                need(name in optional, f"{place}.{name}", "missing")
+            try:
+                if name in value:
+                    inner(value[name], f"{place}.{name}" if place else name)
+                else:
+                    need(name in optional, f"{place}.{name}", "missing")
+            except SchemaError as error:
+                first = _worse(first, error)
+        if first:
+            raise first
     return check
+
+
+def _worse(first, error):
+    """The error to keep; an unlisted field is raised at once."""
+    if error.unknown:
+        raise error
+    return first or error
 
 
 def either(choose):

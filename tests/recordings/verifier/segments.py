@@ -85,16 +85,17 @@ class Segment:
         self.manifest_last_c = last_c
         self.chunks = 0
         self.final = False
-        magic = self.input.read(4)
-        if magic != b"SPR1":
+        start = self.input.read(8)
+        if len(start) < 8:
+            raise HeaderError("segment-cut")
+        if start[:4] != b"SPR1":
             raise HeaderError("bad-magic")
-        size = self.input.read(4)
-        header_len = int.from_bytes(size, "big")
-        if len(size) < 4 or not 2 <= header_len <= 16384:
+        header_len = int.from_bytes(start[4:], "big")
+        if not 2 <= header_len <= 16384:
             raise HeaderError("header-length", str(header_len))
         raw = self.input.read(header_len)
         if len(raw) < header_len:
-            raise HeaderError("header-length", "the file ends in the header")
+            raise HeaderError("segment-cut")
         self.hh = self.c = sha256(b"sallyport/header/v1\0" + raw)
         try:
             value, canonical = parse_canonical(raw)
@@ -123,6 +124,11 @@ class Segment:
             raise SegmentError("segment-cut")
         frame.nonce, frame.body, frame.c = rest[:12], rest[12:-32], rest[-32:]
         return frame
+
+    def drain(self):
+        """Reads what is left, for the hash over it."""
+        while self.input.read(1 << 16):
+            pass
 
     def __iter__(self):
         """Verified frames in order; SegmentError at the first fault."""

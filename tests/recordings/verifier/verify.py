@@ -18,7 +18,7 @@ from jwe import PrivateKey
 from jws import JwsError, read_jws, trusted_keys
 from logcheck import check_anchors, check_log, check_witness, note_faults, read_anchors, read_checkpoint
 from notes import Note
-from package import Package, PackageError, check_package
+from package import Package, PackageError, Unreadable, check_package
 from report import CHECKS, EXIT, Report
 from schemas import strict
 from window import check_window
@@ -39,9 +39,20 @@ def load_trust(path):
         for text in trust["checkpoints"]:
             if note_faults(Note(text), trust):
                 raise ValueError("a checkpoint of another log")
+        _one_key_at_a_place(trust["keys"])
     except (OSError, ValueError) as error:
         raise NoVerdict(f"trust file: {error}") from None
     return trust
+
+
+def _one_key_at_a_place(keys):
+    """One kid of one use (and gateway) stands for one key at each place of the log."""
+    end = {}
+    for key in sorted(keys, key=lambda one: one["from_index"]):
+        name = (key["use"], key["gateway"], key["kid"])
+        if key["from_index"] < end.get(name, 0):
+            raise ValueError("two keys of one name at the same place of the log")
+        end[name] = float("inf") if key["to_index"] is None else key["to_index"]
 
 
 def load_key(path):
@@ -53,18 +64,18 @@ def load_key(path):
 
 
 def _read(package, name, kind, check, report):
-    data = package.read(name)
-    if data is None:
-        report.fail(check, "jws-malformed", name + " is missing")
-        return None
     try:
+        data = package.read(name)
+        if data is None:
+            report.fail(check, "package-file-missing", name)
+            return None
         return read_jws(data, kind)
-    except JwsError as error:
+    except (JwsError, Unreadable) as error:
         report.fail(check, error.code, name)
         return None
 
 
-def check_manifest(manifest, receipt, listing, grants, trust, report):
+def check_manifest(manifest, receipt, listing, trust, report):
     """Check 2, after reading."""
     fail = lambda code, place="": report.fail("manifest", code, place)
     if receipt:
@@ -81,7 +92,7 @@ def check_manifest(manifest, receipt, listing, grants, trust, report):
                 fail(code, "manifest.jws")
             if receipt.payload["manifest"] != manifest.hash:
                 fail("receipt-mismatch", "manifest")
-    everywhere = [one.payload for one in (manifest, receipt, listing, *grants) if one]
+    everywhere = [one.payload for one in (manifest, receipt, listing) if one] if manifest else []
     for name in ("deployment", "recording", "session"):
         values = {payload[name] for payload in everywhere}
         if name == "deployment":
@@ -114,12 +125,11 @@ def _run(package, trust, key, report):
     receipt = _read(package, "receipt.jws", "receipt", "manifest", report)
     grant = _read(package, "grant.jws", "grant", "authority", report)
     later = [(name, _read(package, name, "grant", "authority", report)) for name in package.names("grants/")]
-    later = sorted(((name, one) for name, one in later if one), key=lambda pair: pair[1].payload["serial"])
-    grants = [one for one in (grant, *(one for _, one in later)) if one]
-    note = read_checkpoint(package)
+    later = sorted(((name, one) for name, one in later if one), key=lambda pair: int(pair[0][len("grants/"):-len(".jws")]))
+    note = read_checkpoint(package, report)
 
     check_package(package, listing, note, trust, report)
-    check_manifest(manifest, receipt, listing, grants, trust, report)
+    check_manifest(manifest, receipt, listing, trust, report)
     lines, some_anchor = read_anchors(package, report)
     wanted = {(line["stream"], line["segment"], line["seq"]) for _, line in lines}
     entries = check_log(package, note, trust, manifest, receipt, grant, report)
@@ -128,7 +138,7 @@ def _run(package, trust, key, report):
     kid = listing.payload["recipient"]["kid"] if listing else None
     if not key:
         report.absent("content", "content-not-checked")
-    elif listing and (kid is None or (key.kid is not None and key.kid != kid)):
+    elif kid is None or (key.kid is not None and key.kid != kid):
         report.absent("content", "key-not-recipient")
         key = None
     if manifest:

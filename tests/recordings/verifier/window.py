@@ -31,11 +31,11 @@ def check_window(chain, opening, later, approved, report):
     report.facts["last_input_ms"] = latest
     jwss = ([opening] if opening else []) + later
     base = {one.hash: [a for a in approved.get(one.hash, ()) if a.extension is None] for one in jwss}
-    if jwss and all(one.payload["viewOnly"] for one in jwss):
-        fail("input-view-only")
-        return
     if opening is None or not all(base.values()):
         fail("input-window-unknown")
+        return
+    if all(one.payload["viewOnly"] for one in jwss):
+        fail("input-view-only")
         return
     opens = max(
         max(instant_ms(a.snapshot["window"]["opensAt"]), a.limit("opensAt", -(1 << 62)))
