@@ -6,6 +6,7 @@ import { newId } from '../broker/domain/ids.ts'
 import type { AnchorHead } from '../recordings/format/anchor.ts'
 import { jwsHash } from '../recordings/format/jws.ts'
 import { startScreenModel } from '../recordings/screen-model/start.ts'
+import { claimSpool } from '../recordings/spool/claim.ts'
 import { recoverSpool } from '../recordings/spool/recover.ts'
 import { type SpoolSpace, spoolSpace } from '../recordings/spool/space.ts'
 import { type Authority, checkGrant, checkLease } from './edge/tokens.ts'
@@ -109,6 +110,7 @@ class Gateway implements RunningGateway {
   #journal!: Journal
   #clockGuard!: ClockGuard
   #pool!: Pool
+  #release: () => Promise<void> = async () => {}
   #screenModel!: ReturnType<typeof startScreenModel>
   #space: SpoolSpace = { freeBytes: 0, reserveBytes: 0, aboveReserve: false }
   #recovering: Promise<void> = Promise.resolve()
@@ -159,9 +161,20 @@ class Gateway implements RunningGateway {
   }
 
   async start(): Promise<void> {
-    const { dataDir, entries } = this.#config
+    const { dataDir } = this.#config
     await privateFolder(dataDir)
     await privateFolder(this.#spool)
+    this.#release = await claimSpool(dataDir)
+    try {
+      await this.#begin()
+    } catch (error) {
+      await this.#release()
+      throw error
+    }
+  }
+
+  async #begin(): Promise<void> {
+    const { dataDir, entries } = this.#config
     this.#clockGuard = await ClockGuard.open(dataDir, this.#clock)
     this.#journal = await Journal.open(join(dataDir, 'journal'), this.#identity.sign.reveal(), (entry) =>
       this.#sender.add(entry),
@@ -244,6 +257,7 @@ class Gateway implements RunningGateway {
     this.#uploader.close()
     await this.#journal.close()
     await this.#screenModel.stop()
+    await this.#release()
   }
 
   /** The last events and recordings, if a broker takes them now; otherwise the next start brings them. */

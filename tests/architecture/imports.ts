@@ -66,6 +66,7 @@ export const ENTRIES: readonly string[] = [
   'recordings/recorder/recorder.ts',
   'recordings/screen-model/port.ts',
   'recordings/screen-model/start.ts',
+  'recordings/spool/claim.ts',
   'recordings/spool/layout.ts',
   'recordings/spool/recover.ts',
   'recordings/spool/space.ts',
