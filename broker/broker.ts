@@ -17,7 +17,7 @@ import type { AccessPort, EvidenceSink, RuntimeFacts } from './domain/ports.ts'
 import type { Secret } from './domain/secret.ts'
 import { buildApp } from './http/app.ts'
 import { type PublicOrigin, publicOrigin } from './http/origin.ts'
-import type { Limits } from './http/rate-limit.ts'
+import type { Limits, Rate } from './http/rate-limit.ts'
 import { type ServerTls, siteCaTls, suppliedTls } from './http/tls.ts'
 import { type Identity, openIdentity } from './identity/identity.ts'
 import type { OidcProvider } from './identity/oidc.ts'
@@ -66,6 +66,8 @@ export interface BrokerConfig {
   providers: readonly OidcProvider[]
   trustedProxies?: readonly string[]
   limits?: Partial<Limits>
+  /** How many events one gateway may report (tests). */
+  gatewayEvents?: Rate
   logger: Logger
   clock?: Clock
   /** Server settings of the embedded PostgreSQL (tests). */
@@ -261,6 +263,7 @@ async function start(
     deployment: keys.deployment,
     brokerKeys: () => [brokerKey],
     evidence: recordings.sink,
+    ...(config.gatewayEvents ? { eventRate: config.gatewayEvents } : {}),
     failed,
   })
   const inventory = openInventory({

@@ -72,6 +72,20 @@ export const AnchorHead = z.strictObject({
 })
 export type AnchorHead = z.infer<typeof AnchorHead>
 
+/*
+ * What a gateway says, and what it passes on from an asset or a browser, is brought to a size and a range that rows and
+ * log entries hold. Not refused: an event that is never taken stands before all later ones in the gateway's journal,
+ * so a hostile asset could silence its gateway with one long name.
+ */
+const text = (limit: number) => z.string().transform((value) => value.slice(0, limit))
+const between = (low: number, high: number) =>
+  z.number().transform((value) => Math.min(Math.max(value, low), high))
+const COUNT = Number.MAX_SAFE_INTEGER
+/** Fits PostgreSQL's integer. */
+const MONTH_MS = 2_147_483_647
+/** A wall clock, ms since the epoch, within the years that every date here can be written in (to 9999). */
+const instant = between(0, 253_402_300_799_000)
+
 /** What the gateway reports. Each is one audit entry; `at` is the gateway's wall clock, ms. */
 export const GatewayEvent = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -79,82 +93,82 @@ export const GatewayEvent = z.discriminatedUnion('kind', [
     session: id,
     state: z.enum(SESSION_STATES),
     inputFrozen: z.boolean(),
-    cause: z.string().nullable(),
-    by: z.string().nullable(),
-    remainingMs: z.number().nullable(),
-    at: z.number(),
+    cause: text(500).nullable(),
+    by: text(200).nullable(),
+    remainingMs: between(-MONTH_MS, MONTH_MS).nullable(),
+    at: instant,
   }),
   z.strictObject({
     kind: z.literal('session-live'),
     session: id,
     /** What the asset showed as its identity. */
-    identity: z.strictObject({ algorithm: z.string(), fingerprint: z.string() }),
-    algorithms: z.record(z.string(), z.string()),
-    at: z.number(),
+    identity: z.strictObject({ algorithm: text(100), fingerprint: text(200) }),
+    algorithms: z.record(z.string(), text(200)),
+    at: instant,
   }),
   z.strictObject({
     kind: z.literal('session-closed'),
     session: id,
     end: z.enum(SESSION_ENDS),
     message: z.string().max(500),
-    by: z.string().nullable(),
+    by: text(200).nullable(),
     /** From the command or cause to the asset's socket being closed, ms: the proof of a stop. */
-    closedAfterMs: z.number().nullable(),
-    bytesOut: z.number().nonnegative(),
-    bytesIn: z.number().nonnegative(),
-    at: z.number(),
+    closedAfterMs: between(0, MONTH_MS).nullable(),
+    bytesOut: between(0, COUNT),
+    bytesIn: between(0, COUNT),
+    at: instant,
   }),
   z.strictObject({
     kind: z.literal('identity-changed'),
     session: id,
-    expected: z.array(z.string()),
-    seen: z.string(),
-    at: z.number(),
+    expected: z.array(text(200)),
+    seen: text(300),
+    at: instant,
   }),
   z.strictObject({
     kind: z.literal('refused-by-gateway'),
     session: id.nullable(),
     /** Stable code: bad-grant, bad-ticket, ticket-reused, not-for-this-gateway, expired … */
-    code: z.string(),
-    at: z.number(),
+    code: text(100),
+    at: instant,
   }),
   z.strictObject({
     kind: z.literal('channel-refused'),
     session: id,
     /** What the other side tried to open: direct-tcpip, auth-agent, x11 … (threat 2). */
-    channel: z.string(),
-    at: z.number(),
+    channel: text(200),
+    at: instant,
   }),
   /** The broker checks the root over the heads, logs root and size, and keeps each head's path for its recording. */
   z.strictObject({
     kind: z.literal('anchor'),
-    root: z.string(),
+    root: text(100),
     size: z.number().int(),
     heads: z.array(AnchorHead).max(2000),
-    at: z.number(),
+    at: instant,
   }),
   z.strictObject({
     kind: z.literal('watcher'),
     session: id,
-    person: z.string(),
-    name: z.string(),
+    person: text(64),
+    name: text(200),
     joined: z.boolean(),
-    at: z.number(),
+    at: instant,
   }),
-  z.strictObject({ kind: z.literal('warning'), session: id, minutes: z.number(), at: z.number() }),
+  z.strictObject({ kind: z.literal('warning'), session: id, minutes: between(0, 100_000), at: instant }),
   z.strictObject({
     kind: z.literal('recording-gap'),
     session: id,
     stream: z.enum(STREAMS),
-    reason: z.string(),
-    at: z.number(),
+    reason: text(500),
+    at: instant,
   }),
   z.strictObject({
     kind: z.literal('storage'),
-    freeBytes: z.number(),
-    reserveBytes: z.number(),
+    freeBytes: between(0, COUNT),
+    reserveBytes: between(0, COUNT),
     below: z.boolean(),
-    at: z.number(),
+    at: instant,
   }),
 ])
 export type GatewayEvent = z.infer<typeof GatewayEvent>
@@ -164,11 +178,11 @@ export const ControlUp = z.discriminatedUnion('type', [
   z.strictObject({
     type: z.literal('hello'),
     link: z.literal(LINK_VERSION),
-    version: z.string(),
+    version: text(40),
     boot: id,
-    wall: z.number(),
+    wall: instant,
     /** Sessions that are running here now: a broker that has just started adopts them. */
-    sessions: z.array(z.strictObject({ session: id, state: z.enum(SESSION_STATES), grant: id })),
+    sessions: z.array(z.strictObject({ session: id, state: z.enum(SESSION_STATES), grant: id })).max(10_000),
   }),
   /** Opening answered: ready for the browser, or refused with a code. */
   z.strictObject({
@@ -196,12 +210,12 @@ export const ControlUp = z.discriminatedUnion('type', [
   }),
   z.strictObject({
     type: z.literal('health'),
-    wall: z.number(),
-    sessions: z.number().int(),
-    freeBytes: z.number(),
-    reserveBytes: z.number(),
-    spooledRecordings: z.number().int(),
-    rssBytes: z.number(),
+    wall: instant,
+    sessions: between(0, MONTH_MS),
+    freeBytes: between(0, COUNT),
+    reserveBytes: between(0, COUNT),
+    spooledRecordings: between(0, MONTH_MS),
+    rssBytes: between(0, COUNT),
   }),
 ])
 export type ControlUp = z.infer<typeof ControlUp>

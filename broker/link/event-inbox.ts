@@ -10,6 +10,8 @@ export interface InboxDeps {
   clock: Clock
   /** Session row and audit entry in one transaction; idempotent. Throws DatabaseUnavailable to be called again. */
   commit(seq: number, event: GatewayEvent): Promise<void>
+  /** Seconds until the next event may be committed; 0 for now. Takes one from the gateway's quota. */
+  wait(): number
   /** Only after the commit. */
   acknowledge(seq: number): void
   /** Some were left out while the database was down: the gateway should connect again and send them again. */
@@ -20,7 +22,8 @@ export interface InboxDeps {
 /**
  * Commits a gateway's events one after the other, in its order, and acknowledges each only when it is committed. While
  * the database is down it waits and tries again; once the queue is full, everything later is left to the gateway's
- * journal, because acknowledging past a hole would lose what is in it.
+ * journal, because acknowledging past a hole would lose what is in it. One that reports without end is slowed down, not
+ * cut short: each event is a log entry for good, and the log belongs to all.
  */
 export class EventInbox {
   readonly #deps: InboxDeps
@@ -54,8 +57,15 @@ export class EventInbox {
   async #work(): Promise<void> {
     if (this.#busy) return
     this.#busy = true
+    this.#timer?.cancel()
+    this.#timer = null
     try {
       for (let next = this.#waiting[0]; next && !this.#closed; next = this.#waiting[0]) {
+        const seconds = this.#deps.wait()
+        if (seconds > 0) {
+          this.#timer = this.#deps.clock.after(seconds * 1000, () => void this.#work())
+          return
+        }
         try {
           await this.#deps.commit(next.seq, next.event)
         } catch (error) {

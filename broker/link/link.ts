@@ -1,8 +1,11 @@
+import { openAlarm } from '../audit/alarms.ts'
+import { BROKER } from '../audit/event.ts'
 import type { AuditLog } from '../audit/log.ts'
 import type { ControlDown, GatewayEvent } from '../contract/link.ts'
 import type { Clock } from '../domain/clock.ts'
 import type { JsonWebKeyPublic } from '../domain/grant.ts'
 import type { EvidenceSink } from '../domain/ports.ts'
+import { type Rate, RateLimiter } from '../http/rate-limit.ts'
 import { type Database, type Tx, unavailable } from '../store/sql.ts'
 import { checkAnchor, keepProofs } from './anchors.ts'
 import type { ControlConnection, ControlHandlers, CredentialAsk, Health, Hello } from './control.ts'
@@ -39,6 +42,8 @@ export interface LinkDeps {
   deployment: string
   brokerKeys: () => JsonWebKeyPublic[]
   evidence: EvidenceSink
+  /** How many events one gateway may report; EVENT_RATE without it. */
+  eventRate?: Rate
   failed(error: unknown): void
 }
 
@@ -60,6 +65,8 @@ interface Connected {
 
 /** How often what a gateway tells about itself is written to its row. */
 const PERSIST_EVERY_MS = 15_000
+/** A hundred sessions beginning at once, or a night without a broker, stay below. */
+const EVENT_RATE: Rate = { burst: 5_000, perSecond: 50 }
 
 /** The broker's end of all gateways. */
 export class GatewayLink {
@@ -67,12 +74,17 @@ export class GatewayLink {
   readonly splices = new SpliceDesk()
   readonly #deps: LinkDeps
   readonly #connected = new Map<string, Connected>()
+  /** By gateway, not by connection: connecting again gives no new quota. */
+  readonly #events: RateLimiter
+  readonly #floods: RateLimiter
   readonly #persisted = new Map<string, number>()
   #server: LinkServer | null = null
   #unfollow: (() => Promise<void>) | null = null
 
   constructor(deps: LinkDeps) {
     this.#deps = deps
+    this.#events = new RateLimiter(deps.eventRate ?? EVENT_RATE, deps.clock)
+    this.#floods = new RateLimiter({ burst: 1, perSecond: 1 / 60 }, deps.clock)
     this.directory = new GatewayDirectory(deps.db, deps.audit)
     this.directory.onChanged((id) => {
       const connected = this.#connected.get(id)
@@ -187,6 +199,7 @@ export class GatewayLink {
       control,
       inbox: new EventInbox({
         clock,
+        wait: () => this.#quota(gateway),
         commit: (seq, event) => this.#commit(gateway, boot ?? '', seq, event, hooks),
         acknowledge: (seq) => void control.send({ type: 'event-ack', seq }),
         wantsAll: () => control.close('send-again'),
@@ -194,6 +207,33 @@ export class GatewayLink {
       }),
       state: { version: '', boot: '', connectedAt: clock.wall(), lastSeenAt: clock.wall(), health: null },
     }
+  }
+
+  /** Seconds that this gateway's next event waits. Over its quota there is an alarm and one entry, until it is closed. */
+  #quota(gateway: GatewayRow): number {
+    const seconds = this.#events.take(gateway.id)
+    // A flood of events must not become one of alarms.
+    if (seconds === 0 || this.#floods.take(gateway.id) > 0) return seconds
+    const { db, audit } = this.#deps
+    db.tx(async (tx) => {
+      const alarm = await openAlarm(
+        tx,
+        'gateway-events',
+        `gateway ${gateway.id}`,
+        `${gateway.name} reports more events than any work makes. They are taken in slowly.`,
+      )
+      if (alarm === null) return
+      await audit.record(tx, {
+        action: 'gateway.too-many-events',
+        actor: BROKER,
+        object: { kind: 'gateway', id: gateway.id },
+        result: 'failed',
+        details: { alarm },
+      })
+    }).catch((error) => {
+      if (!unavailable(error)) this.#deps.failed(error)
+    })
+    return seconds
   }
 
   async #commit(

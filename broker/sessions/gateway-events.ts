@@ -25,7 +25,7 @@ const BYTES_LIMIT = Number.MAX_SAFE_INTEGER
  * Completeness goes by a session's end. A gateway that was taken over must not put it into the future, nor say that
  * the broker presumed it: its recording would never be missed (threat 9).
  */
-const endedAt = (event: { at: number }, now: Date) => new Date(Math.min(event.at, now.getTime()))
+const notLater = (event: { at: number }, now: Date) => new Date(Math.min(event.at, now.getTime()))
 const endedBy = (event: { by: string | null }) => (event.by === BROKER.id ? 'gateway' : event.by)
 
 /** What the sessions room does with what gateways say. */
@@ -67,7 +67,7 @@ export class GatewayEvents implements LinkHooks {
           event.state === 'held' && event.remainingMs !== null ? deps.clock.wall() + event.remainingMs : null
         break
       case 'session-live':
-        session.liveAt = event.at
+        session.liveAt = Math.min(event.at, deps.clock.wall())
         break
       case 'session-closed':
         session.state = 'closed'
@@ -263,12 +263,12 @@ export class GatewayEvents implements LinkHooks {
         break
       }
       case 'session-live':
-        await tx`UPDATE session SET live_at = ${new Date(event.at)} WHERE id = ${row.id} AND live_at IS NULL`
+        await tx`UPDATE session SET live_at = ${notLater(event, now)} WHERE id = ${row.id} AND live_at IS NULL`
         break
       case 'session-closed':
         // What the gateway says of the end takes the place of what had to be presumed while it was away.
         await tx`
-          UPDATE session SET state = 'closed', input_frozen = true, ended_at = ${endedAt(event, now)},
+          UPDATE session SET state = 'closed', input_frozen = true, ended_at = ${notLater(event, now)},
             end_code = ${event.end}, end_message = ${event.message}, ended_by = ${endedBy(event)},
             closed_after_ms = ${event.closedAfterMs === null ? null : Math.round(event.closedAfterMs)},
             bytes_out = ${Math.min(event.bytesOut, BYTES_LIMIT)}, bytes_in = ${Math.min(event.bytesIn, BYTES_LIMIT)},
@@ -354,7 +354,7 @@ export class GatewayEvents implements LinkHooks {
             identityAlgorithm: event.identity.algorithm,
             algorithms: Object.entries(event.algorithms)
               .slice(0, 20)
-              .map(([name, value]) => `${name}=${value}`),
+              .map(([name, value]) => `${name}=${value}`.slice(0, 200)),
             at,
           },
         }
