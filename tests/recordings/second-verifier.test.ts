@@ -48,6 +48,27 @@ describe.skipIf(missing.length > 0)(`the second verifier, in Python${why}`, () =
     expect(cut.ours.fails).toEqual({ package: ['package-unreadable'] })
   })
 
+  it('agrees about files that are spoilt and signed again, whichever they are', async () => {
+    let state = 20
+    const any = (below: number) => {
+      state = (state * 1_103_515_245 + 12_345) % 2 ** 31
+      return Math.floor((state / 2 ** 31) * below)
+    }
+    for (let round = 0; round < 30; round++) {
+      await verified({
+        extended: any(2) === 0,
+        cosigned: true,
+        files: (files) => {
+          const [path, content] = [...files][any(files.size)] as [string, Buffer]
+          const at = any(content.length)
+          const [before, after] = [content.subarray(0, at), content.subarray(at)]
+          const put = Buffer.from(['.0', ' ', '"', '\n', 'e1', '\\', '\u0000'][any(7)] as string)
+          files.set(path, any(3) === 0 ? before : Buffer.concat([before, put, after]))
+        },
+      })
+    }
+  })
+
   it('refuses, as ours does, a trust file in which one name stands for two keys', async () => {
     const { files } = await makeFixture({})
     const path = join(folder, 'package.zip')

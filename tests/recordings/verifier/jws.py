@@ -34,6 +34,8 @@ class Jws:
             if len(parts) != 3:
                 raise ValueError("not three parts")
             self.signature = unb64u(parts[2])
+            if len(self.signature) != 64:
+                raise ValueError("the signature is not 64 bytes")
         except ValueError as error:
             raise JwsError("jws-malformed", str(error)) from None
         try:

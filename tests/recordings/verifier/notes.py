@@ -50,7 +50,7 @@ class Note:
         if not empty or len(lines) != 3:
             raise NoteError("not three lines and an empty one")
         self.origin, size, root = lines
-        if not self.origin or not _SIZE.match(size) or int(size) > 2**53 - 1:
+        if not _NAME.match(self.origin) or not _SIZE.match(size) or int(size) > 2**53 - 1:
             raise NoteError("origin or size")
         self.size = int(size)
         try:
