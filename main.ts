@@ -18,6 +18,7 @@ import { handoutWaiting } from './broker/keys/keys.ts'
 import { publicUrlOf, readSettings, type Settings } from './broker/settings.ts'
 import { EnrolFailure, enrol } from './gateway/enrol.ts'
 import { startGateway } from './gateway/gateway.ts'
+import { identityPath } from './gateway/identity/identity.ts'
 import { VERSION } from './gateway/version.ts'
 import { openArchive } from './recordings/archive/archive.ts'
 import { verifyCommand } from './recordings/cli/verify.ts'
@@ -180,7 +181,7 @@ async function up(settings: Settings): Promise<number> {
   const enrolled = existsSync(folder)
   const child =
     first || enrolled
-      ? superviseGateway({
+      ? superviseGateway(folder, {
           SALLYPORT_GATEWAY_DATA: folder,
           SALLYPORT_GATEWAY_NAME: settings.gatewayName,
           SALLYPORT_GATEWAY_BROKER: `https://127.0.0.1:${broker.link.port}`,
@@ -237,7 +238,7 @@ async function gateway(args: string[]): Promise<number> {
   // Children and core dumps need not know it.
   delete process.env.SALLYPORT_ENROLMENT_TOKEN
   const log = pino({ level: settings.logLevel, base: { gateway: settings.gatewayName } }, pino.destination(2))
-  if (token && (values.replace || !(await isEnrolled(dataDir)))) {
+  if (token && (values.replace || !existsSync(identityPath(dataDir)))) {
     const [first, ...further] = settings.gatewayBroker ?? []
     if (!first)
       throw new Failure(
@@ -270,18 +271,17 @@ async function gateway(args: string[]): Promise<number> {
   return 1
 }
 
-async function isEnrolled(dataDir: string): Promise<boolean> {
-  const { identityPath } = await import('./gateway/identity/identity.ts')
-  return existsSync(identityPath(dataDir))
-}
-
-/** This machine's gateway as a process of its own, without the broker's environment; started again when it ends. */
-function superviseGateway(settings: Record<string, string>): { stop(): Promise<void> } {
+/**
+ * This machine's gateway as a process of its own, without the broker's environment; started again when it ends. The
+ * enrolment token is in its environment until it has enrolled and not a start longer.
+ */
+function superviseGateway(dataDir: string, settings: Record<string, string>): { stop(): Promise<void> } {
   let stopping = false
   let child: ChildProcess
   let waitMs = 500
   let again: NodeJS.Timeout | undefined
   const run = () => {
+    if (existsSync(identityPath(dataDir))) delete settings.SALLYPORT_ENROLMENT_TOKEN
     const { PATH = '', HOME = '', LANG = '', TZ } = process.env
     child = spawn(process.execPath, [import.meta.filename, 'gateway'], {
       env: { PATH, HOME, LANG, ...(TZ === undefined ? {} : { TZ }), ...settings },

@@ -179,6 +179,15 @@ for (const { who, uid, why } of users)
         'the gateway is online',
         20_000,
       )
+      // Started again it is not given the token that it has used.
+      if (gateway === undefined) throw new Error('no gateway process')
+      process.kill(gateway, 'SIGKILL')
+      const others = async () =>
+        (await named(await first.tree(), 'main.ts gateway')).filter((pid) => pid !== gateway)
+      await until(async () => (await others()).length === 1, 'another gateway process', 20_000)
+      const respawned = await readFile(`/proc/${(await others())[0]}/environ`, 'utf8')
+      expect(respawned).toContain('SALLYPORT_GATEWAY_DATA')
+      expect(respawned).not.toContain('SALLYPORT_ENROLMENT_TOKEN')
       expect((await admin.call('GET /api/sites', {}))[0]).toMatchObject({
         name: 'Body shop Graz',
         timeZone: 'Europe/Vienna',
