@@ -41,6 +41,7 @@ const TOPIC_OF: Partial<Record<DenialReason['code'], Topic>> = {
   'request-declined': 'approvals',
   'request-withdrawn': 'approvals',
   'request-ended': 'approvals',
+  'operator-stopped': 'approvals',
   'request-changed': 'approvals',
   'window-not-open': 'window',
   'window-over': 'window',

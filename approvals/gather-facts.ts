@@ -60,6 +60,7 @@ export interface Wanted {
   state: RequestState
   snapshotHash: string
   changedSince: string[]
+  stopped: AccessFacts['request']['stopped']
   personId: string
   account: string
   features: Feature[]
@@ -134,6 +135,7 @@ export async function gatherRequest(
       state: row.state,
       snapshotHash: snapshotHash(snapshot),
       changedSince: changedSince(snapshot, version, row, ground),
+      stopped: await stoppedBy(query, row.id, row.version),
       personId: row.requester_id,
       account: snapshot.account,
       features: snapshot.features,
@@ -295,6 +297,7 @@ async function gather(
       state: wanted.state,
       snapshotHash: wanted.snapshotHash,
       changedSince: wanted.changedSince,
+      stopped: wanted.stopped,
       opensAt: wanted.opensAt,
       closesAt: wanted.closesAt,
       timeZone: ground.timeZone,
@@ -353,6 +356,15 @@ async function ownStates(query: Query, ground: Ground, ticket: KnownTicket | nul
 }
 
 /** In what the plant differs from what was signed, and whether the stored documents are still the hashed ones. */
+/** Who stopped a session of this version, and when. */
+async function stoppedBy(query: Query, requestId: string, version: number): Promise<Wanted['stopped']> {
+  const [row] = await query<{ ended_by: string | null; ended_at: Date }[]>`
+    SELECT ended_by, ended_at FROM session
+    WHERE request_id = ${requestId} AND request_version = ${version} AND end_code = 'operator-stopped'
+    ORDER BY ended_at DESC LIMIT 1`
+  return row ? { by: row.ended_by ?? 'An operator', at: row.ended_at.getTime() } : null
+}
+
 function changedSince(
   snapshot: RequestSnapshot,
   version: VersionRow,

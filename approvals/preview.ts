@@ -48,6 +48,7 @@ export async function preview(
         state: 'waiting',
         snapshotHash: '',
         changedSince: [],
+        stopped: null,
         personId: principal.personId,
         account: body.account ?? '',
         features: body.features ?? [],

@@ -188,6 +188,7 @@ async function newVersion(
       state: 'waiting',
       snapshotHash: '',
       changedSince: [],
+      stopped: null,
       personId: principal.personId,
       account: body.account,
       features: body.features,

@@ -118,6 +118,8 @@ export interface RequestFacts {
   snapshotHash: string
   /** Fields in which the present inventory, rule or person differ from the snapshot; any entry voids approvals. */
   changedSince: string[]
+  /** An operator stopped a session of this version: it opens no further one. A new version must be approved anew. */
+  stopped: { by: string; at: number } | null
   opensAt: number
   closesAt: number
   timeZone: string
@@ -278,6 +280,7 @@ export type DenialReason =
   | { code: 'request-declined' }
   | { code: 'request-withdrawn' }
   | { code: 'request-ended' }
+  | { code: 'operator-stopped'; by: string; at: number }
   | { code: 'request-changed'; fields: string[] }
   | { code: 'no-approval-rule' }
   | { code: 'approvals-missing'; have: number; need: number; roles: Role[] }

@@ -100,6 +100,7 @@ const EXAMPLES: [when: string, change: Change, code: DenialReason['code'], at?: 
   ['the request was declined', request({ state: 'declined' }), 'request-declined'],
   ['the request was withdrawn', request({ state: 'withdrawn' }), 'request-withdrawn'],
   ['the request has ended', request({ state: 'ended' }), 'request-ended'],
+  ['an operator stopped it', request({ stopped: { by: 'Oleg Brandt', at: 1 } }), 'operator-stopped'],
   ['the plant changed since', request({ changedSince: ['endpoint'] }), 'request-changed'],
   ['the site has no approval rule', () => ({ rule: null }), 'no-approval-rule'],
   ['nobody has approved', approvals(), 'approvals-missing'],

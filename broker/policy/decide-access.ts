@@ -158,6 +158,8 @@ function decideRequest(facts: AccessFacts, reasons: DenialReason[]): void {
   if (request.state === 'declined') reasons.push({ code: 'request-declined' })
   if (request.state === 'withdrawn') reasons.push({ code: 'request-withdrawn' })
   if (request.state === 'ended') reasons.push({ code: 'request-ended' })
+  // An operator's stop is the last word on this version; approving a new one clears it.
+  if (request.stopped) reasons.push({ code: 'operator-stopped', ...request.stopped })
   if (request.changedSince.length > 0) reasons.push({ code: 'request-changed', fields: request.changedSince })
 }
 

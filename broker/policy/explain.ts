@@ -119,6 +119,11 @@ function sentence(reason: DenialReason): [text: string, who: string] {
       return ['The request was withdrawn.', NOBODY]
     case 'request-ended':
       return ['The request has ended.', NOBODY]
+    case 'operator-stopped':
+      return [
+        `${reason.by} stopped the work. It opens again only when a new version of the request is approved.`,
+        YOU,
+      ]
     case 'request-changed':
       return [
         `Since the request was made, the plant changed: ${reason.fields.join(', ')}. Send it again to have it approved anew.`,

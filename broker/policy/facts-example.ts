@@ -63,6 +63,7 @@ export function goodFacts(change: Partial<AccessFacts> = {}): AccessFacts {
       state: 'approved',
       snapshotHash: 'snapshot',
       changedSince: [],
+      stopped: null,
       opensAt: TWO,
       closesAt: SIX,
       timeZone: 'Europe/Berlin',

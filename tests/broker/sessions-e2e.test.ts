@@ -126,6 +126,13 @@ describe.skipIf(missing !== null)(
         params: { id },
         body: { reason: 'Arm in motion' },
       })
+      // The operator's word stands until somebody approves anew.
+      const again = await plant.vendor.ask('POST /api/requests/:id/session', {
+        params: { id: (await view(id)).requestId },
+        body: { noticeVersion: 1 },
+      })
+      expect(again.status).toBe(403)
+      expect(JSON.stringify(again.body)).toContain('operator-stopped')
     })
 
     it('somebody watches, and the vendor sees who', async () => {
