@@ -69,6 +69,19 @@ export function evidenceDesk(db: Database, audit: AuditLog) {
       return { size, note }
     },
 
+    async earlier(size: number, limit: number) {
+      const rows = await db.sql<{ size: number; note: string }[]>`
+        SELECT size, note FROM audit.checkpoint
+        WHERE epoch = (SELECT max(epoch) FROM audit.checkpoint) AND size > 0 AND size < ${size}
+        ORDER BY size DESC LIMIT ${limit}`
+      const lines: { note: string; path: string[] }[] = []
+      for (const row of rows.toReversed()) {
+        const { path } = await audit.consistency(row.size, size)
+        lines.push({ note: row.note, path: path.map((node) => node.toString('hex')) })
+      }
+      return lines
+    },
+
     async latestCheckpoint() {
       const [row] = await db.sql<{ size: number; at: Date }[]>`
         SELECT size, signed_at AS at FROM audit.checkpoint ORDER BY epoch DESC, size DESC LIMIT 1`

@@ -1,5 +1,6 @@
 import type { ApprovalRecord } from '../../broker/contract/approval-record.ts'
 import type { AnchorProof } from '../format/anchor.ts'
+import type { EarlierLine } from '../format/package-layout.ts'
 import type { TrustFile } from '../format/trust.ts'
 
 /** What stands behind a session, from the modules that hold it; put together by `main.ts`. */
@@ -26,6 +27,11 @@ export interface EvidenceDesk {
   anchors(recording: string): Promise<AnchorProof[]>
   /** Signs a checkpoint over everything logged so far. */
   checkpoint(): Promise<{ size: number; note: string }>
+  /**
+   * The newest signed checkpoints of fewer than `size` entries, ascending, each with its consistency proof to `size`
+   * (RFC 6962, hex): an auditor who kept one sees that the log only grew since.
+   */
+  earlier(size: number, limit: number): Promise<EarlierLine[]>
   latestCheckpoint(): Promise<{ size: number; at: Date | null } | null>
   /** RFC 6962 audit path, hex. */
   inclusion(index: number, size: number): Promise<string[]>

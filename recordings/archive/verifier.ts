@@ -15,6 +15,9 @@ import { type EvidenceStore, manifestKey, receiptKey, segmentKey } from './evide
 import type { ArchivePorts, RecordedSession } from './ports.ts'
 import type { PackageRecipient, Replay } from './replay.ts'
 
+/** Earlier checkpoints in a package: what an auditor may have kept from packages before this one. */
+const EARLIER_CHECKPOINTS = 100
+
 export type EvidenceVerdict = 'VALID' | 'VALID-TRUNCATED' | 'INVALID'
 
 export interface EvidenceCheck {
@@ -90,7 +93,7 @@ export function verifier(
           entries: entryLines(entries, checkpoint.size),
           anchors,
           checkpoint: checkpoint.note,
-          earlier: [],
+          earlier: await desk.earlier(checkpoint.size, EARLIER_CHECKPOINTS),
           cosignatures: null,
         },
         custody: custodyOf(entries),
