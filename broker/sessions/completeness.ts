@@ -38,7 +38,10 @@ export class Completeness {
     this.#timer?.cancel()
   }
 
-  /** One look; answers how many alarms it opened. */
+  /**
+   * One look; answers how many alarms it opened. That a session reached its asset is not for its gateway alone to say
+   * (threat 9): the broker knows whether it handed the credential out.
+   */
   async check(): Promise<number> {
     const { db, audit, clock, hints } = this.#deps
     const before = new Date(clock.wall() - MANIFEST_DEADLINE_MS)
@@ -46,7 +49,7 @@ export class Completeness {
       const rows = await tx<{ id: string; recordingId: string; asset: string }[]>`
         SELECT id, recording_id AS "recordingId", view #>> '{asset,name}' AS asset FROM session
         WHERE state = 'closed' AND manifest_at IS NULL AND ended_at < ${before}
-          AND NOT (live_at IS NULL AND (end_code = 'open-failed' OR ended_by IS DISTINCT FROM 'broker'))
+          AND NOT (live_at IS NULL AND credential_fetched_at IS NULL AND (end_code = 'open-failed' OR ended_by IS DISTINCT FROM 'broker'))
           AND NOT EXISTS (
             SELECT FROM alarm WHERE kind = 'manifest-missing' AND subject = 'session ' || session.id
               AND closed_at IS NULL)

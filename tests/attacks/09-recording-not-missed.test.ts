@@ -10,8 +10,8 @@ import { HOUR, makePlant, type Plant, requestBody, TWO } from '../broker/approva
 import { startCluster, type TestCluster } from '../broker/database.ts'
 
 /*
- * Threat 9: a gateway that was taken over says whatever keeps its recording from being missed. Red without `endedAt` or
- * `endedBy` in broker/sessions/gateway-events.ts.
+ * Threat 9: a gateway that was taken over says whatever keeps its recording from being missed. Red without `notLater` or
+ * `endedBy` in broker/sessions/gateway-events.ts, or `credential_fetched_at` in completeness.ts.
  */
 
 let cluster: TestCluster
@@ -46,10 +46,10 @@ it('neither an end in the future nor one in the broker’s name hides a recordin
     const view = db.sql.json({ asset: { name: 'Robot cell 4' } })
     await db.sql`INSERT INTO session (id, request_id, request_version, recording_id, grant_id, grant_serial, grant_jws,
         facts, gateway_id, site_id, asset_id, endpoint_id, person_id, vendor_id, protocol, account, view, searchable,
-        ticket_key, state, permit_ends_at, opened_at)
+        ticket_key, state, permit_ends_at, opened_at, credential_fetched_at)
       VALUES (${session}, ${request}, 1, ${newId()}, ${newId()}, 1, 'x', '{}', ${plant.gateway}, ${plant.site},
         ${plant.asset}, ${plant.endpoint}, ${vera.principal.personId}, ${plant.vendor}, 'ssh', 'service', ${view}, '',
-        'CHG001', 'opening', ${new Date(TWO + HOUR)}, ${new Date(TWO)})`
+        'CHG001', 'opening', ${new Date(TWO + HOUR)}, ${new Date(TWO)}, ${new Date(TWO)})`
     const said = { message: 'Over.', closedAfterMs: null, bytesOut: 0, bytesIn: 0 }
     await db.tx((tx) => events.commit(tx, gateway, { kind: 'session-closed', session, end, by, at, ...said }))
   }
