@@ -107,6 +107,11 @@ function overwritten(part: Buffer | undefined, at: number, value: number): Buffe
   return copy
 }
 
+const onFirstApproval = (change: (text: string) => string) => (files: Map<string, Buffer>) => {
+  const path = [...files.keys()].find((name) => name.startsWith('approvals/')) as string
+  files.set(path, Buffer.from(change((files.get(path) as Buffer).toString())))
+}
+
 const ruled = (need: number, role: string) => (asset: FixtureAsset) => {
   asset.rule = { id: idOf('rule'), need, roles: [role] }
 }
@@ -544,7 +549,22 @@ export const CASES: Case[] = [
     },
   ),
 
+  invalid(
+    'segment-header-hash',
+    { chain: 'segment-header-hash' },
+    {
+      manifest: (m) => {
+        ;(m.segments[0] as ManifestSegment).hh = hashHex('other')
+      },
+    },
+  ),
+
   // 4 anchors
+  invalid(
+    'anchor-malformed',
+    { anchors: 'anchor-malformed' },
+    { anchors: (lines) => void Object.assign(lines[0] as object, { stream: 'sound' }) },
+  ),
   invalid(
     'anchor-of-another-gateway',
     { anchors: 'anchor-root' },
@@ -702,6 +722,16 @@ export const CASES: Case[] = [
     { entryLines: (lines) => void lines.splice(0, 2, ...lines.slice(0, 2).reverse()) },
   ),
 
+  invalid(
+    'log-of-another-epoch',
+    { log: 'checkpoint-origin' },
+    {
+      trust: (trust) => {
+        trust.log.origin = trust.log.origin.replace(/1$/, '2')
+      },
+    },
+  ),
+
   // 6 witness
   invalid(
     'witness-forged',
@@ -807,7 +837,33 @@ export const CASES: Case[] = [
   ),
   invalid('decrypt-failed', { content: 'decrypt-failed' }, { sealKey: bytesOf('another data key') }),
 
+  invalid(
+    'wrap-for-another-key',
+    { content: 'wrap-no-recipient' },
+    {
+      files: (files) => {
+        const wrap = (files.get(keyPath('screen', 0)) as Buffer).toString()
+        files.set(keyPath('screen', 0), Buffer.from(wrap.replace(keys.recipient.pub.kid, 'another')))
+      },
+    },
+  ),
+
   // 8 authority
+  invalid(
+    'approval-malformed',
+    { authority: 'approval-malformed' },
+    { files: onFirstApproval((text) => text.replace('"v":1', '"v":2')) },
+  ),
+  invalid(
+    'approval-hash',
+    { authority: 'approval-hash' },
+    { files: onFirstApproval((text) => text.replace('"meaning":"I let', '"meaning":"I gladly let')) },
+  ),
+  invalid(
+    'approval-undeclared',
+    { authority: 'approval-undeclared' },
+    { files: (files) => files.set(approvalPath(hashHex('another')), Buffer.from('{}')) },
+  ),
   invalid(
     'approval-alone-for-c1',
     { authority: 'approvals-too-few' },
