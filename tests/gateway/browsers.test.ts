@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newId } from '../../broker/domain/ids.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { until } from '../lab/until.ts'
 import { type House, openSession, startHouse } from './house.ts'
-import { until } from './until.ts'
 
 const missing = opensshMissing()
 

@@ -6,7 +6,7 @@ import { Secret } from '../../broker/domain/secret.ts'
 import type { SourceEvents } from '../../gateway/session/source.ts'
 import { describeHostKey } from '../../gateway/ssh/host-key.ts'
 import { openSsh } from '../../gateway/ssh/open-ssh.ts'
-import { until } from './until.ts'
+import { until } from '../lab/until.ts'
 
 /** A hostile or outdated asset: an SSH server of our own that does what OpenSSH would not. */
 const stops: (() => void)[] = []

@@ -9,9 +9,9 @@ import { loadIdentity } from '../../gateway/identity/identity.ts'
 import { verifyJws } from '../../recordings/format/jws.ts'
 import { manifest } from '../../recordings/format/manifest.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { until } from '../lab/until.ts'
 import { type House, openSession, startHouse } from './house.ts'
 import { TestBroker } from './test-broker.ts'
-import { until } from './until.ts'
 
 const missing = opensshMissing()
 

@@ -5,8 +5,8 @@ import type { Grant } from '../../broker/domain/grant.ts'
 import { enrol } from '../../gateway/enrol.ts'
 import { type GatewayConfig, type RunningGateway, startGateway } from '../../gateway/gateway.ts'
 import type { LabSshd } from '../lab/openssh.ts'
+import { until } from '../lab/until.ts'
 import { TestBroker, type TestBrowser } from './test-broker.ts'
-import { until } from './until.ts'
 
 export interface House {
   broker: TestBroker

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Grant, JWS_TYPES } from '../../broker/domain/grant.ts'
 import { newId } from '../../broker/domain/ids.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { until } from '../lab/until.ts'
 import { type House, openSession, startHouse } from './house.ts'
 import { ed25519 } from './test-broker.ts'
-import { until } from './until.ts'
 
 const missing = opensshMissing()
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { until } from '../lab/until.ts'
 import { type House, openSession, startHouse } from './house.ts'
-import { until } from './until.ts'
 
 const missing = opensshMissing()
 

@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { CONTROL_PROTOCOL } from '../../broker/contract/link.ts'
 import { InnerServer } from '../../gateway/edge/inner-server.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { until } from '../lab/until.ts'
 import { type House, openSession, startHouse } from './house.ts'
-import { until } from './until.ts'
 
 const missing = opensshMissing()
 

@@ -4,7 +4,7 @@ import type { Login, SourceEvents } from '../../gateway/session/source.ts'
 import { openSsh, type SshTarget } from '../../gateway/ssh/open-ssh.ts'
 import { probeSsh } from '../../gateway/ssh/probe.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
-import { until } from './until.ts'
+import { until } from '../lab/until.ts'
 
 const missing = opensshMissing()
 

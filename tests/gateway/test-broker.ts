@@ -47,7 +47,7 @@ import { SpliceDesk } from '../../broker/link/splice-desk.ts'
 import { decodeJws, jwsHash, signJws } from '../../recordings/format/jws.ts'
 import { manifest as manifestSchema } from '../../recordings/format/manifest.ts'
 import type { LabSshd } from '../lab/openssh.ts'
-import { until } from './until.ts'
+import { until } from '../lab/until.ts'
 
 /**
  * A broker for the gateway's tests: it speaks the link contract and signs what it is told to, with no rules of its

@@ -7,9 +7,9 @@ import { newId } from '../../broker/domain/ids.ts'
 import { enrol } from '../../gateway/enrol.ts'
 import { type RunningGateway, startGateway } from '../../gateway/gateway.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { until } from '../lab/until.ts'
 import { type House, openSession } from './house.ts'
 import { TestBroker } from './test-broker.ts'
-import { until } from './until.ts'
 
 const missing = opensshMissing()
 
