@@ -29,6 +29,7 @@ import { EventSender } from './link/event-sender.ts'
 import { Journal } from './link/journal.ts'
 import { processMs } from './pool/messages.ts'
 import { defaultWorkers, type LostSession, Pool } from './pool/pool.ts'
+import { typingBoardMemory } from './session/fair-share.ts'
 import { sentenceFor } from './session/sentences.ts'
 import { probeSsh } from './ssh/probe.ts'
 import { VERSION } from './version.ts'
@@ -112,6 +113,7 @@ class Gateway implements RunningGateway {
   #pool!: Pool
   #release: () => Promise<void> = async () => {}
   #screenModel!: ReturnType<typeof startScreenModel>
+  readonly #typing = typingBoardMemory()
   #space: SpoolSpace = { freeBytes: 0, reserveBytes: 0, aboveReserve: false }
   #recovering: Promise<void> = Promise.resolve()
   #modelLost = false
@@ -221,6 +223,7 @@ class Gateway implements RunningGateway {
             brokerKeys: [...this.#brokerKeys],
             screenModel,
             heartbeat: this.#config.heartbeat ?? HEARTBEAT,
+            typing: this.#typing,
           },
           transfer: [screenModel],
         }

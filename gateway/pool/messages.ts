@@ -17,6 +17,7 @@ export interface WorkerStart {
   brokerKeys: [kid: string, x: string][]
   screenModel: MessagePort
   heartbeat: { everyMs: number; silentMs: number }
+  typing: SharedArrayBuffer
 }
 
 /** Main thread to worker. Tokens were verified before they come here. */

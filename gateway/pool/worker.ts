@@ -12,6 +12,7 @@ import { screenModelOver } from '../../recordings/screen-model/port.ts'
 import { openCredential } from '../edge/credential.ts'
 import { dialSplice } from '../edge/dial-splice.ts'
 import { InnerServer } from '../edge/inner-server.ts'
+import { TypingBoard } from '../session/fair-share.ts'
 import { Session } from '../session/session.ts'
 import type { Login } from '../session/source.ts'
 import { openSsh } from '../ssh/open-ssh.ts'
@@ -39,6 +40,7 @@ const context = createSecureContext({
   minVersion: 'TLSv1.3',
 })
 const screenModel = screenModelOver(start.screenModel)
+const typing = new TypingBoard(start.typing, () => Math.floor(processMs() / 1000))
 let brokerKeys = new Map(start.brokerKeys)
 const sessions = new Map<string, Session>()
 const credentials = new Map<number, (jwe: string | null) => void>()
@@ -79,6 +81,7 @@ function open(message: Extract<ToWorker, { type: 'open' }>): string | null {
   if (sessions.has(grant.session)) return 'already-open'
   const session: Session = new Session(grant, message.lease, {
     clock,
+    typing,
     open: (size, events, signal) =>
       openSsh(
         { address: grant.address, identities: grant.identities, account: grant.account, ...size },

@@ -1,7 +1,11 @@
+/** One WebSocket message, one event of the recording, at most. */
+const JOIN_BYTES = 64 * 1024
+
 /**
  * Joins what one read of the asset's socket brings. An SSH server splits a burst into many small packets; recorded and
  * sent one by one they cost more than they carry. The join ends with the current turn of the event loop's callback
- * (process.nextTick), so a single keystroke's echo waits for nothing.
+ * (process.nextTick), so a single keystroke's echo waits for nothing, and at JOIN_BYTES: a source that has much stored
+ * gives it all in one turn, and whoever takes it must be able to say stop in between.
  */
 export class OutputJoin {
   readonly #out: (bytes: Buffer) => void
@@ -16,7 +20,8 @@ export class OutputJoin {
   add(bytes: Buffer): void {
     this.#chunks.push(bytes)
     this.#length += bytes.length
-    if (this.#scheduled) return
+    if (this.#length >= JOIN_BYTES) this.flush()
+    if (this.#scheduled || this.#length === 0) return
     this.#scheduled = true
     process.nextTick(() => this.flush())
   }

@@ -11,6 +11,7 @@ import {
   type SessionRecorder,
 } from '../../recordings/recorder/api.ts'
 import type { Browser, BrowserListener } from './browser.ts'
+import { TypingBoard, typingBoardMemory } from './fair-share.ts'
 import { Session } from './session.ts'
 import type { SourceEvents, TerminalSource } from './source.ts'
 
@@ -149,6 +150,7 @@ async function live(change: Partial<Grant> = {}, clock: ManualClock = manualCloc
   let source: FakeSource | null = null
   const session = new Session(grant, lease(), {
     clock,
+    typing: new TypingBoard(typingBoardMemory(), () => 0),
     open: async (_size, heard) => {
       source = new FakeSource(heard)
       return { ok: true, opened: { source, identity: { algorithm: 'x', fingerprint: 'y' }, algorithms: {} } }
@@ -379,6 +381,7 @@ describe('time', () => {
     const lease = { v: 1 as const, session: 's', grant: 'g', serial: 1, iat: now, exp: now + 60 }
     const session = new Session(grant as unknown as Grant, lease, {
       clock,
+      typing: new TypingBoard(typingBoardMemory(), () => 0),
       open: () => Promise.reject(new Error('not asked')),
       record: () => Promise.reject(new Error('not asked')),
       report: (event) => events.push(event),

@@ -24,6 +24,7 @@ import type { Keyframe } from '../../recordings/screen-model/port.ts'
 import { endOf, type SshFailure } from '../ssh/failure.ts'
 import type { Browser } from './browser.ts'
 import { type Budget, budgetOf, left } from './budget.ts'
+import { FairShare, type TypingBoard } from './fair-share.ts'
 import { OutputJoin } from './output-join.ts'
 import { sentenceFor } from './sentences.ts'
 import type { SourceEvents, TerminalSource } from './source.ts'
@@ -32,6 +33,8 @@ import { Viewer } from './viewer.ts'
 /** What the session needs of the world around it. */
 export interface SessionPorts {
   clock: Clock
+  /** Where all sessions of this gateway see each other type. */
+  typing: TypingBoard
   /** Reaches the asset that the grant names; `signal` gives up at once. */
   open(
     size: { cols: number; rows: number },
@@ -113,6 +116,7 @@ export class Session {
   readonly #abort = new AbortController()
   readonly #born: number
   readonly #output: OutputJoin
+  readonly #share: FairShare
   #grant: Grant
   #state: MachineState = { name: 'opening' }
   #permit: Budget
@@ -160,6 +164,7 @@ export class Session {
     this.#lease = budgetOf(lease, this.#clock)
     this.#warnings = warningsLeft(left(this.#permit, this.#clock))
     this.#output = new OutputJoin((bytes) => this.#show(bytes))
+    this.#share = new FairShare(ports.typing, this.id, this.#clock, () => this.#pace())
     this.#arm()
   }
 
@@ -390,18 +395,20 @@ export class Session {
     if (this.#state.name === 'closing' || this.#state.name === 'closed') return
     const position = this.#bytesOut
     this.#bytesOut += bytes.length
+    this.#share.took(bytes.length)
     // Accepted first, shown after it. A failed recorder has told the session already, which follows the asset's rule.
     if (!this.#record('output', bytes)) this.#recorderFull = true
     if (this.#ending()) return
     this.#owner?.show(bytes, position)
     for (const watcher of this.#watchers.keys()) watcher.showIfInStep(bytes, position)
-    if (this.#recorderFull || this.#owner?.owesTooMuch) this.#pace()
+    if (this.#recorderFull || this.#share.waits || this.#owner?.owesTooMuch) this.#pace()
   }
 
   #input(bytes: Buffer): void {
     if (!this.#source || this.#grant.viewOnly || !inputAllowed(this.#state)) return
     this.#lastInput = this.#clock.monotonic()
     this.#idleWarned = false
+    this.#share.typed()
     const kept = this.#record('input', bytes)
     if (!inputAllowed(this.#state)) return
     this.#bytesIn += bytes.length
@@ -463,6 +470,7 @@ export class Session {
     const owner = this.#owner
     const wait =
       this.#recorderFull ||
+      this.#share.waits ||
       owner?.catchingUp === true ||
       owner?.owesTooMuch === true ||
       (this.#paused && owner?.caughtUpEnough === false)
@@ -757,6 +765,7 @@ export class Session {
 
   async #close(end: SessionEnd): Promise<void> {
     this.#timer?.cancel()
+    this.#share.close()
     const since = this.#clock.monotonic()
     this.#output.flush()
     this.#message ??= sentenceFor(end)
