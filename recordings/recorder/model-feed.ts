@@ -6,7 +6,7 @@ const FIRST_BLOCK_BYTES = 4 * 1024
  * How long a few bytes wait for more. The model is read for keyframes and late viewers, which flush; waking its thread
  * for every keystroke would take a core from the echo that is on its way.
  */
-const SMALL_BLOCK_WAIT_MS = 20
+const SMALL_BLOCK_WAIT_MS = 250
 
 /** Gathers output into blocks for the model thread: one message each, given away without another copy. */
 export class ModelFeed {

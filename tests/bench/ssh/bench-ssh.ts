@@ -5,7 +5,7 @@ import { startOpenssh } from '../../lab/openssh.ts'
 import { median, percentile, type Row } from '../table.ts'
 import { startOwnPlant } from './own-plant.ts'
 import { echoTimes, settle, type Terminal, throughput, type Way } from './terminal.ts'
-import { opensshWay, ownWay, wettyWay } from './ways.ts'
+import { floorWay, opensshWay, ownWay, wettyWay } from './ways.ts'
 
 const ROUNDS = 5
 const KEYS = 250
@@ -30,7 +30,8 @@ export async function benchSsh(): Promise<Row[]> {
   const jump = await opensshWay(sshd, folder, true)
   const own = ownWay(plant, 0)
   const wetty = await wettyWay(sshd, cache)
-  const ways: Way[] = [own, direct, jump, ...(wetty ? [wetty] : [])]
+  const floor = await floorWay(sshd)
+  const ways: Way[] = [own, direct, jump, floor, ...(wetty ? [wetty] : [])]
   const terminals = new Map<string, Terminal>()
   try {
     for (const way of ways) {
@@ -71,6 +72,7 @@ export async function benchSsh(): Promise<Row[]> {
     const mib = (value: number) => `${(value / 1_048_576).toFixed(0)} MiB/s`
     const rate = (name: string) => median(burst.get(name) ?? [])
     const [mine, straight, jumped] = [of(own.name), of(direct.name), of(jump.name)]
+    const least = of(floor.name)
     return [
       {
         what: 'SSH echo p50',
@@ -98,6 +100,24 @@ export async function benchSsh(): Promise<Row[]> {
         ratio: mine.p50 / straight.p50,
         goal: '<=',
         limit: 1.4,
+      },
+      {
+        what: 'the same legs with nothing of ours on them, p50',
+        gate: false,
+        ours: ms(least.p50),
+        beside: `ProxyJump ${ms(jumped.p50)}`,
+        ratio: least.p50 / jumped.p50,
+        goal: '<=',
+        limit: 1.0,
+      },
+      {
+        what: 'SSH echo p50',
+        gate: false,
+        ours: ms(mine.p50),
+        beside: `those legs ${ms(least.p50)}`,
+        ratio: mine.p50 / least.p50,
+        goal: '<=',
+        limit: 1.25,
       },
       {
         what: 'SSH throughput, 48 MiB bursts',
@@ -152,6 +172,7 @@ export async function benchSsh(): Promise<Row[]> {
   } finally {
     for (const terminal of terminals.values()) await terminal.close()
     await wetty?.stop()
+    await floor.stop()
     await plant.stop()
     await sshd.stop()
     await rm(folder, { recursive: true, force: true })

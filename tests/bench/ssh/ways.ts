@@ -1,4 +1,5 @@
-import { type ChildProcessWithoutNullStreams, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcessWithoutNullStreams, fork, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
@@ -121,6 +122,45 @@ export function ownWay(
           await closed
         },
       }
+    },
+  }
+}
+
+/** The legs and libraries of our own way with nothing of the product on them: floor-process.ts. One session. */
+export async function floorWay(sshd: LabSshd): Promise<Way & { stop(): Promise<void> }> {
+  const child = fork(join(import.meta.dirname, 'floor-process.ts'), {
+    stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+  })
+  child.send({ port: sshd.port, user: sshd.user, privateKey: sshd.privateKey })
+  const [{ port, ca, host }] = (await once(child, 'message')) as [{ port: number; ca: string; host: string }]
+  return {
+    name: 'floor',
+    async open() {
+      const socket = new WebSocket(`wss://127.0.0.1:${port}`, {
+        ca,
+        perMessageDeflate: false,
+        ...({ servername: host } as object),
+      })
+      let listener: (chunk: Buffer) => void = () => undefined
+      socket.on('message', (data: Buffer) => listener(data))
+      await new Promise<void>((resolve, reject) => {
+        listener = () => resolve()
+        socket.once('error', reject)
+      })
+      return {
+        write: (text) => socket.send(Buffer.from(text)),
+        onData: (next) => {
+          listener = next
+        },
+        async close() {
+          socket.terminate()
+        },
+      }
+    },
+    async stop() {
+      const ended = once(child, 'close')
+      child.kill()
+      await ended
     },
   }
 }
