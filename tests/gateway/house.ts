@@ -57,12 +57,11 @@ export async function openSession(
   house: House,
   lab: LabSshd,
   change: Partial<Grant> = {},
-  leaseSeconds = 60,
 ): Promise<{ grant: Grant; browser: TestBrowser }> {
   const { broker } = house
   const grant = broker.grant(lab, change)
   await broker.passwordOf(lab)
-  const opened = await broker.open(grant, leaseSeconds)
+  const opened = await broker.open(grant)
   if (opened?.code !== null) throw new Error(`not opened: ${JSON.stringify(opened)}`)
   const browser = await broker.browser(grant, 'open')
   browser.start()

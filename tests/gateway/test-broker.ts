@@ -252,10 +252,10 @@ export class TestBroker {
     }
   }
 
-  async open(grant: Grant, leaseSeconds = 60): Promise<AskAnswer | null> {
+  async open(grant: Grant): Promise<AskAnswer | null> {
     return await this.openRaw(
       await this.sign(JWS_TYPES.grant, grant),
-      await this.sign(JWS_TYPES.lease, this.lease(grant, leaseSeconds)),
+      await this.sign(JWS_TYPES.lease, this.lease(grant)),
     )
   }
 
