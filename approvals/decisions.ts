@@ -291,7 +291,7 @@ export async function withdrawApproval(
       SELECT a.request_id, r.site_id FROM approval a JOIN access_request r ON r.id = a.request_id
       WHERE a.id = ${approvalId}`
     if (!found || !holds(principal, found.site_id, 'approver')) throw notFound('approval')
-    await tx`SELECT 1 FROM access_request WHERE id = ${found.request_id} FOR UPDATE`
+    await lockRequest(tx, found.request_id)
     const [before] = await tx<ApprovalRow[]>`SELECT * FROM approval WHERE id = ${approvalId} FOR UPDATE`
     if (!before) throw notFound('approval')
     if (before.withdrawn_at) return found.request_id
@@ -321,7 +321,7 @@ export async function withdrawApproval(
     if (!before.extension_id) await settle(deps, tx, found.request_id)
     await announce(tx, [found.request_id])
     return found.request_id
-  })
+  }, 'repeatable read')
 }
 
 interface Found {
@@ -344,8 +344,7 @@ async function locate(deps: ApprovalsDeps, tx: Tx, principal: Principal, target:
     extension = row
     requestId = row.request_id
   }
-  // One lock for all decisions about a request: two approvers at the same instant are counted one after the other.
-  const [locked] = await tx<RequestRow[]>`SELECT * FROM access_request WHERE id = ${requestId} FOR UPDATE`
+  const locked = await lockRequest(tx, requestId)
   if (!locked || !holds(principal, locked.site_id, 'approver')) throw notFound('request')
   const gathered = await gatherRequest(deps, tx, requestId, {
     purpose: 'preview',
@@ -361,6 +360,17 @@ async function locate(deps: ApprovalsDeps, tx: Tx, principal: Principal, target:
   const keys = await signingKeys(tx, [approver.id])
   const unvouched = await notVouchedFor(deps, tx, await rowStates(tx, [...approver.rows, ...keyRows(keys)]))
   return { target, gathered, approver, keys, extension, unvouched }
+}
+
+/**
+ * One lock for all decisions about a request: two approvers at the same instant are counted one after the other. An
+ * update although nothing changes, because a repeatable-read transaction that waited for a mere lock would go on with
+ * what it saw before, and miss the other's approval; after an update it is run again.
+ */
+async function lockRequest(tx: Tx, id: string): Promise<RequestRow | undefined> {
+  const [row] = await tx<RequestRow[]>`
+    UPDATE access_request SET version = version WHERE id = ${id} RETURNING *`
+  return row
 }
 
 /** Separation of duties and what must hold for a decision at all. Throws a Failure with its own code for each. */
@@ -519,7 +529,7 @@ async function settle(deps: ApprovalsDeps, tx: Tx, requestId: string): Promise<v
   })
 }
 
-/** Runs `work` in a transaction; a refusal by separation of duties or by a signature is an audit entry of its own. */
+/** Runs `work` in one moment's view of the database; a refusal by separation of duties or by a signature is an audit entry of its own. */
 async function attempt<T>(
   deps: ApprovalsDeps,
   principal: Principal,
@@ -528,7 +538,7 @@ async function attempt<T>(
   work: (tx: Tx) => Promise<T>,
 ): Promise<T> {
   try {
-    return await deps.db.tx(work)
+    return await deps.db.tx(work, 'repeatable read')
   } catch (error) {
     if (error instanceof Failure && (error.status === 403 || error.status === 409)) {
       await deps.db.tx((tx) =>

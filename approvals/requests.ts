@@ -41,7 +41,7 @@ export function submitRequest(
     await recordChange(deps, tx, principal, source, 'access-request.submitted', null, row)
     await announce(tx, [row.id])
     return row.id
-  })
+  }, 'repeatable read')
 }
 
 /** Edits a request: a new version with a new hash, so every approval of the former one is void. */
@@ -64,7 +64,7 @@ export function editRequest(
     await recordChange(deps, tx, principal, source, 'access-request.edited', before, row)
     await announce(tx, [row.id])
     return row.id
-  })
+  }, 'repeatable read')
 }
 
 /** Withdraws a request; a session that runs on it ends by its rule. */

@@ -314,7 +314,7 @@ async function start(
     recordingKeys: keys.recordingKeys,
     pseudonym: (personId) =>
       createHmac('sha256', pseudonymKey.reveal()).update(personId).digest('base64url').slice(0, 22),
-    target: (query, endpointId) => inventory.target(query, endpointId),
+    target: (endpointId) => inventory.target(endpointId),
     credential: (query, endpointId, account) => inventory.credential(query, endpointId, account),
     storage: async () => space.last(),
     failed,

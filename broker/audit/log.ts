@@ -51,7 +51,10 @@ export interface AuditLogOptions {
 export interface AuditLog {
   /** Stages an entry in the caller's transaction. Not in the log before that transaction commits. */
   record(tx: Query, event: AuditEvent): Promise<{ id: string; entry: AuditEntry }>
-  /** Throws IntegrityError, and raises the alarm, unless the log vouches for the row. `current` null = no row. */
+  /**
+   * Throws IntegrityError, and raises the alarm, unless the log vouches for the row. `current` null = no row. `query`:
+   * see `vouch`; the row must have been read in it.
+   */
   verifyObject(query: Query, kind: string, id: string, current: unknown): Promise<void>
   /** The same for many objects in one query. */
   verifyObjects(query: Query, objects: readonly ObjectState[]): Promise<void>
@@ -206,7 +209,7 @@ class Log implements AuditLog {
     // A log that is known to be tampered with vouches for nothing.
     if (this.#halted) throw this.#halted
     try {
-      await vouch(query, this.#options.macKey, objects, this.#seen)
+      await vouch(query, this.#options.macKey, objects, this.#seen, this.#options.db.sql)
     } catch (error) {
       if (error instanceof IntegrityError) await this.alarm(error)
       throw error

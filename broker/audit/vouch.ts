@@ -1,6 +1,6 @@
 import { hashOf } from '../domain/canonical.ts'
 import type { Secret } from '../domain/secret.ts'
-import type { Query } from '../store/sql.ts'
+import { Overtaken, type Query } from '../store/sql.ts'
 import { IntegrityError } from './integrity.ts'
 import { macHolds, readEntry, type StagedRow } from './stage.ts'
 
@@ -22,15 +22,39 @@ const SEEN_LIMIT = 20_000
 
 /**
  * Throws IntegrityError unless every object's canonical form has the hash that its latest log entry gives, whether
- * sequenced or staged. One query for all of them, by index.
+ * sequenced or staged. One query for all of them, by index. Rows and entries must be of one moment: `query` is a
+ * repeatable-read transaction that read the rows too, or one that holds them locked. `fresh` sees what is there now.
  */
 export async function vouch(
   query: Query,
   key: Secret<Buffer>,
   objects: readonly ObjectState[],
   seen: SeenEntries,
+  fresh: Query,
 ): Promise<void> {
   if (objects.length === 0) return
+  const rows = await latestEntries(query, objects)
+  const behind = objects.filter((object, index) => isBehind(object, rows[index], seen))
+  if (behind.length > 0) {
+    const now = await latestEntries(fresh, behind)
+    const gone = behind.find((object, index) => isBehind(object, now[index], seen))
+    if (gone) {
+      const subject = subjectOf(gone)
+      throw new IntegrityError('log-entry-missing', subject, `A log entry for ${subject} has disappeared.`)
+    }
+    // Somebody else has been told the newer state already: nothing is decided from the older one any more.
+    throw new Overtaken(`${behind.map(subjectOf).join(', ')} changed meanwhile`)
+  }
+  objects.forEach((object, index) => {
+    check(object, rows[index], key, seen)
+  })
+}
+
+/** The newest entry of each object, in their order; undefined where there is none. */
+async function latestEntries(
+  query: Query,
+  objects: readonly ObjectState[],
+): Promise<(LatestRow | undefined)[]> {
   const kinds = objects.map((object) => object.kind)
   const ids = objects.map((object) => object.id)
   const rows = await query<LatestRow[]>`
@@ -43,9 +67,17 @@ export async function vouch(
     ) e
     LEFT JOIN audit.leaf l ON l.entry = e.id`
   const latest = new Map(rows.map((row) => [row.n, row]))
-  objects.forEach((object, index) => {
-    check(object, latest.get(index + 1), key, seen)
-  })
+  return objects.map((_, index) => latest.get(index + 1))
+}
+
+function subjectOf(object: ObjectState): string {
+  return `${object.kind} ${object.id}`
+}
+
+/** Whether this process has been shown a later entry of the object before. */
+function isBehind(object: ObjectState, row: LatestRow | undefined, seen: SeenEntries): boolean {
+  const before = seen.get(subjectOf(object))
+  return before !== undefined && (row?.staged ?? -1) < before
 }
 
 function check(
@@ -54,17 +86,13 @@ function check(
   key: Secret<Buffer>,
   seen: SeenEntries,
 ): void {
-  const subject = `${object.kind} ${object.id}`
+  const subject = subjectOf(object)
   if (row && !macHolds(key, row)) {
     throw new IntegrityError(
       'entry-not-ours',
       subject,
       `The log entry for ${subject} was not written by a broker.`,
     )
-  }
-  const before = seen.get(subject)
-  if (before !== undefined && (row?.staged ?? -1) < before) {
-    throw new IntegrityError('log-entry-missing', subject, `A log entry for ${subject} has disappeared.`)
   }
   const entry = row ? readEntry(row.bytes) : null
   const named = entry?.object?.kind === object.kind && entry.object.id === object.id

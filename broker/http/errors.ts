@@ -3,7 +3,7 @@ import { hasZodFastifySchemaValidationErrors } from 'fastify-type-provider-zod'
 import { IntegrityError } from '../audit/integrity.ts'
 import type { ApiError } from '../contract/route.ts'
 import { Failure } from '../domain/failure.ts'
-import { unavailable, uniqueViolation } from '../store/sql.ts'
+import { overtaken, unavailable, uniqueViolation } from '../store/sql.ts'
 
 /** What Fastify refuses by itself, in our words. Everything else that is thrown is a bug: a plain 500. */
 const FRAMEWORK: Record<string, { status: number; code: string; message: string; next: string }> = {
@@ -104,6 +104,19 @@ export function refusal(error: unknown, request: FastifyRequest): Refusal {
         code: 'database-unavailable',
         message: 'The database does not answer. Running sessions go on; stopping one still works.',
         next: 'Wait a moment and try again.',
+        requestId,
+      },
+    }
+  }
+  if (overtaken(error)) {
+    return {
+      status: 503,
+      bug: false,
+      headers: { 'retry-after': '1' },
+      body: {
+        code: 'busy',
+        message: 'Others were changing the same at this moment. Nothing was changed.',
+        next: 'Try again.',
         requestId,
       },
     }

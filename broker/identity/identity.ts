@@ -141,14 +141,16 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
             >`SELECT id, name FROM vendor WHERE id = ${principal.vendorId}`
       const [signIn] = await db.sql<{ provider: string }[]>`
         SELECT provider FROM sign_in WHERE id = ${principal.signInId}`
-      const passkeys = await readPasskeys(db.sql, [principal.personId])
-      const signing = await keepVouched(
-        audit,
-        db.sql,
-        passkeys
-          .filter((key) => key.confirmedAt !== null)
-          .map((key) => ({ row: key, kind: 'passkey', id: key.id, form: canonicalPasskey(key) })),
-      )
+      const signing = await db.tx(async (tx) => {
+        const passkeys = await readPasskeys(tx, [principal.personId])
+        return keepVouched(
+          audit,
+          tx,
+          passkeys
+            .filter((key) => key.confirmedAt !== null)
+            .map((key) => ({ row: key, kind: 'passkey', id: key.id, form: canonicalPasskey(key) })),
+        )
+      }, 'repeatable read read only')
       const scope = {
         sites: sitesOf(principal, 'approver', 'operator', 'auditor', 'administrator'),
         wide: holdsAnywhere(principal, 'administrator'),
@@ -280,7 +282,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
     },
 
     'POST /api/set-up/options': async ({ body }) => {
-      const { person } = await links.read(db.sql, body.token)
+      const { person } = await db.tx((tx) => links.read(tx, body.token), 'repeatable read read only')
       const existing = await readPasskeys(db.sql, [person.id])
       return {
         name: person.name,

@@ -243,7 +243,7 @@ export class People {
         details: { person: id, credential: passkey.credentialId, ...(alone ? { alone } : {}) },
       })
       return this.#view(tx, person)
-    })
+    }, 'repeatable read')
   }
 
   /** Staff see all vendors; which of them works at their site is no secret to them. */

@@ -72,7 +72,7 @@ export class SetUpLinks {
     return { url: `${this.#origin.origin}/set-up#${token}`, expiresAt }
   }
 
-  /** Throws Failure `set-up-link` when the link is unknown, used or too old. */
+  /** Throws Failure `set-up-link` when the link is unknown, used or too old. In a repeatable-read transaction. */
   async read(query: Query, token: string): Promise<SetUp> {
     const personId = this.#tokens.idOf(token)
     if (personId === null) throw gone()

@@ -95,16 +95,21 @@ export class SignInFlows {
     const wait = this.#perCredential.take(credentialId)
     if (wait > 0) throw new TooMany(wait)
     const challenge = await ceremonies.take(db.sql, 'sign-in', challengeId)
-    const passkey = await readPasskeyByCredential(db.sql, credentialId)
+    const { passkey, vouched } = await db.tx(async (tx) => {
+      const row = await readPasskeyByCredential(tx, credentialId)
+      return {
+        passkey: row,
+        vouched: row !== null && (await isVouched(audit, tx, 'passkey', row.id, canonicalPasskey(row))),
+      }
+    }, 'repeatable read read only')
     if (!challenge || !passkey) throw await this.#refusePasskey(visit, credentialId, null)
     if (challenge.signInId !== (visit.principal?.signInId ?? null)) {
       throw await this.#refusePasskey(visit, credentialId, passkey.personId)
     }
-    const vouched = await isVouched(audit, db.sql, 'passkey', passkey.id, canonicalPasskey(passkey))
     const proof = vouched ? await ceremonies.verifyAssertion(challenge.challenge, assertion, passkey) : null
     if (!proof) throw await this.#refusePasskey(visit, credentialId, passkey.personId)
     const now = clock.wall()
-    await db.tx(async (tx) => {
+    const cookie = await db.tx(async (tx) => {
       const person = await readPerson(tx, passkey.personId, true)
       if (!person) throw passkeyRefused()
       // Two answers at once with one counter value: the second is a copy.
@@ -122,7 +127,7 @@ export class SignInFlows {
           action: 'sign-in.step-up',
           object: { kind: 'person', id: person.id },
         })
-        return
+        return null
       }
       // A leaver that the identity provider has shut out must not come in by a passkey registered here.
       if (person.issuer !== LOCAL_ISSUER) {
@@ -133,14 +138,15 @@ export class SignInFlows {
           'Choose the provider on the sign-in page.',
         )
       }
-      await this.#open(tx, visit, person, {
+      return this.#open(tx, visit, person, {
         method: 'passkey',
         provider: 'passkey',
         providerSession: null,
         credential: credentialId,
         authenticatedAt: now,
       })
-    })
+    }, 'repeatable read')
+    if (cookie !== null) visit.reply.header('set-cookie', cookie)
   }
 
   /** The end of a set-up: the passkey is registered, the link is used up, the person is signed in. */
@@ -149,14 +155,14 @@ export class SignInFlows {
     made: { token: string; challengeId: string; attestation: unknown; label: string },
   ): Promise<void> {
     const { db, ceremonies, links, clock } = this.#deps
-    const link = await links.read(db.sql, made.token)
+    const link = await db.tx((tx) => links.read(tx, made.token), 'repeatable read read only')
     const challenge = await ceremonies.take(db.sql, 'set-up', made.challengeId)
     const credential =
       challenge?.personId === link.person.id
         ? await ceremonies.verifyRegistration(challenge.challenge, made.attestation)
         : null
     if (!credential) throw passkeyRefused()
-    await db.tx(async (tx) => {
+    const cookie = await db.tx(async (tx) => {
       await links.use(tx, link)
       const person = await readPerson(tx, link.person.id, true)
       if (!person) throw passkeyRefused()
@@ -174,14 +180,15 @@ export class SignInFlows {
           source: visit.sourceAddress,
         },
       )
-      await this.#open(tx, { ...visit, principal: null }, person, {
+      return this.#open(tx, { ...visit, principal: null }, person, {
         method: 'passkey',
         provider: 'passkey',
         providerSession: null,
         credential: credential.credentialId,
         authenticatedAt: clock.wall(),
       })
-    })
+    }, 'repeatable read')
+    visit.reply.header('set-cookie', cookie)
   }
 
   /** A further passkey of somebody who is signed in. It signs approvals only after an administrator confirmed it. */
@@ -212,7 +219,7 @@ export class SignInFlows {
   /** After the identity provider's answer. Throws SignInRefused. */
   async oidc(visit: Visit, proven: Proven): Promise<void> {
     const { db, audit, signIns, clock } = this.#deps
-    await db.tx(async (tx) => {
+    const cookie = await db.tx(async (tx) => {
       const person = await this.#fromClaims(tx, visit, proven)
       const why = await whyNotSignedIn(audit, tx, person, clock.wall())
       if (why) throw new SignInRefused(why)
@@ -234,16 +241,17 @@ export class SignInFlows {
           action: 'sign-in.step-up',
           object: { kind: 'person', id: person.id },
         })
-        return
+        return null
       }
-      await this.#open(tx, visit, person, {
+      return this.#open(tx, visit, person, {
         method: 'oidc',
         provider: proven.provider.id,
         providerSession: proven.session,
         credential: proven.issuer,
         authenticatedAt: proven.authenticatedAt,
       })
-    })
+    }, 'repeatable read')
+    if (cookie !== null) visit.reply.header('set-cookie', cookie)
   }
 
   /** OpenID Connect back-channel logout: ends the sign-ins of that session, or of the subject everywhere. */
@@ -302,6 +310,7 @@ export class SignInFlows {
     })
   }
 
+  /** The new sign-in's cookie, for after the commit: `work` of a transaction may run twice. */
   async #open(
     tx: Query,
     visit: Visit,
@@ -313,7 +322,7 @@ export class SignInFlows {
       credential: string | null
       authenticatedAt: number
     },
-  ): Promise<void> {
+  ): Promise<string> {
     const { signIns, audit, cookies } = this.#deps
     // A new token for every sign-in: one that somebody planted in the browser before is worth nothing.
     if (visit.principal) await signIns.end(tx, visit.principal.signInId, 'signed-out')
@@ -329,10 +338,7 @@ export class SignInFlows {
       source: visit.sourceAddress,
       object: { kind: 'person', id: person.id },
     })
-    visit.reply.header(
-      'set-cookie',
-      cookies.write('sign-in', token, Math.floor(signIns.limits.absoluteMs / 1000)),
-    )
+    return cookies.write('sign-in', token, Math.floor(signIns.limits.absoluteMs / 1000))
   }
 
   async #addPasskey(

@@ -105,10 +105,13 @@ export class SignInService {
   }
 
   async authenticate(token: string, sourceAddress: string): Promise<Principal | null> {
-    const found = await this.#current(this.#db.sql, token)
-    if (!found) return null
-    const principal = await this.#principal(this.#db.sql, found)
-    if (!principal) return null
+    const read = await this.#db.tx(async (tx) => {
+      const row = await this.#current(tx, token)
+      const who = row && (await this.#principal(tx, row))
+      return who && { found: row, principal: who }
+    }, 'repeatable read read only')
+    if (!read) return null
+    const { found, principal } = read
     const now = this.#clock.wall()
     if (now - found.lastSeenAt.getTime() >= SEEN_EVERY_MS) {
       await this.#db.sql`UPDATE sign_in SET last_seen_at = ${new Date(now)}, source_address = ${sourceAddress}

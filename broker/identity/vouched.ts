@@ -14,7 +14,7 @@ export interface Vouchable<T> {
 }
 
 /**
- * The rows that the audit log vouches for; the others don't count (threat 10) and the log has raised its alarm. One
+ * The rows that the audit log vouches for, read in the same repeatable-read transaction; the others don't count (threat 10) and the log has raised its alarm. One
  * query when all is well; row by row only to find the bad one.
  */
 export async function keepVouched<T>(

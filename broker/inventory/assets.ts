@@ -27,6 +27,7 @@ import {
   readEndpoints,
   readIdentities,
   readZones,
+  type ZoneRow,
 } from './rows.ts'
 import type { Credential, Vault } from './vault.ts'
 
@@ -159,12 +160,16 @@ export class Assets {
   /** Asks the asset's gateway for the host key. What comes back is noted and shown, not trusted. */
   async probe(caller: Caller, endpointId: string): Promise<PinnedIdentity> {
     const { db, audit, clock, probe } = this.#deps
-    const { asset, endpoint } = await this.#endpoint(db.sql, caller.principal, endpointId)
-    if (asset.gatewayId === null) {
-      throw conflict('no-gateway', 'This asset has no gateway yet.', 'Choose its gateway first.')
-    }
-    const host = await this.#resolved(db.sql, asset)
-    const seen = await probe(asset.gatewayId, { host, port: endpoint.port })
+    const { gatewayId, asset, endpoint, zone } = await db.tx(async (tx) => {
+      const found = await this.#endpoint(tx, caller.principal, endpointId)
+      if (found.asset.gatewayId === null) {
+        throw conflict('no-gateway', 'This asset has no gateway yet.', 'Choose its gateway first.')
+      }
+      return { ...found, gatewayId: found.asset.gatewayId, zone: await this.#wayTo(tx, found) }
+    }, 'repeatable read read only')
+    if (!zone) throw notFound('zone')
+    const host = await resolveAddress(asset.address, zone.ranges, this.#deps.resolve)
+    const seen = await probe(gatewayId, { host, port: endpoint.port })
     await db.tx(async (tx) => {
       await noteSeenIdentity(tx, endpointId, seen, new Date(clock.wall()))
       await audit.record(tx, {
@@ -278,22 +283,25 @@ export class Assets {
    * thrown; a name is resolved now and only now, so nobody resolves it differently later (threat 19). Null when the
    * endpoint is gone or has no gateway.
    */
-  async target(query: Query, endpointId: string): Promise<Target | null> {
-    const [endpoint] = await readEndpoints(query, 'id', [endpointId])
-    const [asset] = endpoint ? await readAssets(query, 'id', [endpoint.assetId]) : []
-    if (!endpoint || !asset || asset.gatewayId === null) return null
-    const [zone] = await readZones(query, 'id', [asset.zoneId])
-    if (!zone) return null
-    await this.#deps.audit.verifyObjects(query, [
-      { kind: 'endpoint', id: endpoint.id, current: canonicalEndpoint(endpoint) },
-      { kind: 'asset', id: asset.id, current: canonicalAsset(asset) },
-      { kind: 'zone', id: zone.id, current: canonicalZone(zone) },
-    ])
+  async target(endpointId: string): Promise<Target | null> {
+    const found = await this.#deps.db.tx(async (tx) => {
+      const [endpoint] = await readEndpoints(tx, 'id', [endpointId])
+      const [asset] = endpoint ? await readAssets(tx, 'id', [endpoint.assetId]) : []
+      if (!endpoint || !asset || asset.gatewayId === null) return null
+      const zone = await this.#wayTo(tx, { endpoint, asset })
+      return zone && { gatewayId: asset.gatewayId, endpoint, asset, zone }
+    }, 'repeatable read read only')
+    if (!found) return null
+    const { gatewayId, endpoint, asset, zone } = found
+    // After the transaction: a resolver that is slow must not hold a connection.
     const host = await resolveAddress(asset.address, zone.ranges, this.#deps.resolve)
-    return { gatewayId: asset.gatewayId, address: { host, port: endpoint.port }, zone: zone.name }
+    return { gatewayId, address: { host, port: endpoint.port }, zone: zone.name }
   }
 
-  /** The credential of an account, for the one use of a grant; null when the vault has none. */
+  /**
+   * The credential of an account, for the one use of a grant; null when the vault has none. In a repeatable-read
+   * transaction.
+   */
   async credential(query: Query, endpointId: string, account: string): Promise<Credential | null> {
     const row = await readSealed(query, endpointId, account)
     if (!row) return null
@@ -374,14 +382,19 @@ export class Assets {
     await resolveAddress(body.address, zone.ranges, this.#deps.resolve)
   }
 
-  async #resolved(query: Query, asset: AssetRow): Promise<string> {
-    const [zone] = await readZones(query, 'id', [asset.zoneId])
-    if (!zone) throw notFound('zone')
-    await this.#deps.audit.verifyObjects(query, [
+  /** The asset's zone; throws IntegrityError unless the log vouches for every row on the way to the endpoint. */
+  async #wayTo(
+    tx: Query,
+    { endpoint, asset }: { endpoint: EndpointRow; asset: AssetRow },
+  ): Promise<ZoneRow | null> {
+    const [zone] = await readZones(tx, 'id', [asset.zoneId])
+    if (!zone) return null
+    await this.#deps.audit.verifyObjects(tx, [
+      { kind: 'endpoint', id: endpoint.id, current: canonicalEndpoint(endpoint) },
       { kind: 'asset', id: asset.id, current: canonicalAsset(asset) },
       { kind: 'zone', id: zone.id, current: canonicalZone(zone) },
     ])
-    return resolveAddress(asset.address, zone.ranges, this.#deps.resolve)
+    return zone
   }
 
   async #view(query: Query, principal: Principal, asset: AssetRow): Promise<AssetView> {

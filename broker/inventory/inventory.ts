@@ -49,7 +49,7 @@ type InventoryRoutes = Pick<
 export interface Inventory {
   /** Handlers of broker/contract/api/inventory.ts, but for gateways and the health page. */
   routes: InventoryRoutes
-  target(query: Query, endpointId: string): Promise<Target | null>
+  target(endpointId: string): Promise<Target | null>
   credential(query: Query, endpointId: string, account: string): Promise<Credential | null>
 }
 
@@ -112,7 +112,7 @@ export function openInventory(options: InventoryOptions): Inventory {
   }
   return {
     routes,
-    target: (query, endpointId) => assets.target(query, endpointId),
+    target: (endpointId) => assets.target(endpointId),
     credential: (query, endpointId, account) => assets.credential(query, endpointId, account),
   }
 }

@@ -31,7 +31,7 @@ export class GatewayDirectory {
 
   async find(id: string): Promise<GatewayRow | null> {
     try {
-      const row = await vouchedGateway(this.#db.sql, this.#audit, id)
+      const row = await this.#db.tx((tx) => vouchedGateway(tx, this.#audit, id), 'repeatable read read only')
       if (row) this.remember(row)
       else this.#known.delete(id)
       return row

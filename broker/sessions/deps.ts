@@ -40,7 +40,8 @@ export interface SessionsDeps {
   /** The same person has the same pseudonym in every recording; nobody without the key tells who it is. */
   pseudonym(personId: string): string
   /** Throws IntegrityError when a row is not vouched for; null when the endpoint has no gateway or is gone. */
-  target(query: Query, endpointId: string): Promise<Target | null>
+  target(endpointId: string): Promise<Target | null>
+  /** In a repeatable-read transaction. */
   credential(query: Query, endpointId: string, account: string): Promise<OpenedCredential | null>
   /** The archive's space; null when it can't be told. */
   storage(): Promise<{ freeBytes: number; reserveBytes: number } | null>

@@ -174,7 +174,7 @@ export class GatewayEvents implements LinkHooks {
         details: { account: row.account, kind: opened.kind, sealedTo: sealKey.kid },
       })
       return { jwe }
-    })
+    }, 'repeatable read')
   }
 
   async ownsRecording(gateway: string, recording: string): Promise<boolean> {

@@ -195,7 +195,7 @@ export class Sessions {
     const decision = decideAccess(facts, now)
     if (!decision.permit) throw await this.#denied(caller, requestId, facts, decision.reasons)
     const approved = await deps.access.approved(requestId)
-    const target = await deps.target(deps.db.sql, approved.snapshot.endpoint)
+    const target = await deps.target(approved.snapshot.endpoint)
     if (!target || target.gatewayId !== facts.gateway?.id)
       throw await this.#denied(caller, requestId, facts, [{ code: 'gateway-missing' }])
     const grant = this.#grant(facts, decision, approved, target, now)

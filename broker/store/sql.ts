@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import postgres from 'postgres'
 import type { Secret } from '../domain/secret.ts'
 import { late, withDeadline } from './deadline.ts'
@@ -30,7 +31,11 @@ export interface Subscription {
 export interface Database {
   /** For single statements. Errors are the driver's; `unavailable(error)` tells whether the database is down. */
   readonly sql: Sql
-  /** One transaction; rolled back when `work` throws. Throws DatabaseUnavailable when the database is down. */
+  /**
+   * One transaction; rolled back when `work` throws. Throws DatabaseUnavailable when the database is down. All but "read
+   * committed" run `work` again from its beginning, for some seconds, when somebody else changed the same meanwhile
+   * (`overtaken`): it must do nothing outside of its transaction that may not be done twice.
+   */
   tx<T>(work: (tx: Tx) => Promise<T>, isolation?: Isolation): Promise<T>
   /**
    * Calls `onNotify` for every NOTIFY on `channel`. `onReady` runs after every (re)connection: what was sent
@@ -55,6 +60,9 @@ export class DatabaseUnavailable extends Error {
     this.name = 'DatabaseUnavailable'
   }
 }
+
+/** For so long a transaction that was overtaken is begun again. */
+const AGAIN_MS = 5_000
 
 export function openDatabase(to: ConnectTo, options: DatabaseOptions = {}): Database {
   const statementTimeout = options.statementTimeoutMs ?? 15_000
@@ -99,14 +107,21 @@ export function openDatabase(to: ConnectTo, options: DatabaseOptions = {}): Data
   return {
     sql,
     async tx(work, isolation = 'read committed') {
-      try {
-        // The driver's type unwraps arrays of promises; what `work` gives is already awaited.
-        return (await within(
-          deadline,
-          survivingBegin(sql, `isolation level ${isolation.replace(' read only', ', read only')}`, work),
-        )) as Awaited<ReturnType<typeof work>>
-      } catch (error) {
-        throw unavailable(error) ? new DatabaseUnavailable(error) : error
+      const began = performance.now()
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          // The driver's type unwraps arrays of promises; what `work` gives is already awaited.
+          return (await within(
+            deadline,
+            survivingBegin(sql, `isolation level ${isolation.replace(' read only', ', read only')}`, work),
+          )) as Awaited<ReturnType<typeof work>>
+        } catch (error) {
+          if (unavailable(error)) throw new DatabaseUnavailable(error)
+          const again = isolation !== 'read committed' && overtaken(error)
+          if (!again || performance.now() - began > AGAIN_MS) throw error
+        }
+        // Uneven, so that those who met do not meet again.
+        await pause(Math.random() * Math.min(2 ** attempt, 100))
       }
     },
     async listen(channel, onNotify, onReady) {
@@ -214,6 +229,19 @@ export function unavailable(error: unknown): boolean {
   if (error instanceof DatabaseUnavailable) return true
   const code = (error as { code?: unknown } | null)?.code
   return typeof code === 'string' && (DOWN.has(code) || code.startsWith('08'))
+}
+
+/** What a transaction read has been changed since, as this process knows from elsewhere: it has to read again. */
+export class Overtaken extends Error {
+  /** SQLSTATE serialization_failure, as the server's own. */
+  readonly code = '40001'
+}
+
+/** Whether a transaction failed only because another one changed the same at that moment. */
+export function overtaken(error: unknown): boolean {
+  const code = (error as { code?: unknown } | null)?.code
+  // 40001 serialization_failure, 40P01 deadlock_detected
+  return code === '40001' || code === '40P01'
 }
 
 /** SQLSTATE of a unique violation, with the constraint's name: the expected ending of two people at once. */

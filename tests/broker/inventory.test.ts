@@ -91,7 +91,7 @@ test('from nothing to complete: the asset says what is missing', async () => {
   expect(JSON.stringify(done)).not.toContain('hunter2')
 
   const { sql } = broker.database.db
-  expect(await broker.inventory.target(sql, endpointId)).toEqual({
+  expect(await broker.inventory.target(endpointId)).toEqual({
     gatewayId,
     address: { host: '10.20.30.41', port: 22 },
     zone: 'Robot cell 4',
@@ -147,11 +147,10 @@ test('addresses: only those of the zone, resolved once, every answer checked (th
   })
   const view = await ada.call('GET /api/assets/:id', { params: { id: named.body.id } })
   const endpointId = view.endpoints[0]?.id ?? ''
-  const { sql } = broker.database.db
-  expect((await broker.inventory.target(sql, endpointId))?.address.host).toBe('10.20.30.4')
+  expect((await broker.inventory.target(endpointId))?.address.host).toBe('10.20.30.4')
   // The name is bent after it was accepted.
   names.set('plc4.plant.example', ['169.254.169.254'])
-  await expect(broker.inventory.target(sql, endpointId)).rejects.toMatchObject({
+  await expect(broker.inventory.target(endpointId)).rejects.toMatchObject({
     code: 'address-not-allowed',
   })
   names.set('plc4.plant.example', ['10.20.30.4'])
@@ -256,7 +255,7 @@ test('rows edited by hand lead nowhere (threat 10)', async () => {
   const endpointId = asset?.endpoints[0]?.id ?? ''
   const { sql } = broker.database.owner
   const app = broker.database.db.sql
-  const target = () => broker.inventory.target(app, endpointId)
+  const target = () => broker.inventory.target(endpointId)
   await target()
   await sql`UPDATE asset SET address = '10.20.30.99' WHERE id = ${asset?.id ?? ''}`
   await expect(target()).rejects.toMatchObject({ code: 'row-not-vouched-for' })
