@@ -12,10 +12,11 @@ import {
 } from '../broker/contract/approval-record.ts'
 import { DEFAULT_POLICY } from '../broker/domain/access-facts.ts'
 import { sha256 } from '../broker/domain/canonical.ts'
-import { conflict, Failure, forbidden, notFound } from '../broker/domain/failure.ts'
+import { conflict, Failure, forbidden, notFound, wrongField } from '../broker/domain/failure.ts'
 import { newId } from '../broker/domain/ids.ts'
 import { holds, type Principal } from '../broker/domain/principal.ts'
 import type { RequestSnapshot } from '../broker/domain/request-snapshot.ts'
+import { withoutTyping } from '../broker/domain/words.ts'
 import { rowStates } from '../broker/inventory/row-states.ts'
 import { countApprovals, samePerson } from '../broker/policy/count-approvals.ts'
 import { decideAccess } from '../broker/policy/decide-access.ts'
@@ -486,13 +487,32 @@ function narrowing(snapshot: RequestSnapshot, body: DecisionBody, now: number): 
     )
   if (constraints.features?.some((feature) => !snapshot.features.includes(feature)))
     throw widens('the features')
+  const viewOnly = constraints.viewOnly === true || snapshot.viewOnly
+  if (viewOnly && constraints.features?.some((feature) => !withoutTyping([feature]).includes(feature)))
+    throw wrongField(
+      'view-only-pastes',
+      'constraints.features',
+      'Pasting is typing: who may only look on pastes nothing.',
+      'Take pasting away, or let them type.',
+    )
+  if (viewOnly && constraints.inputDuringGrace)
+    throw wrongField(
+      'view-only-types',
+      'constraints.inputDuringGrace',
+      'Who may only look on has no input that could go on during grace.',
+      'Leave input during grace out, or let them type.',
+    )
+  // What is signed says it in full, also when the page left it to us.
+  const features = constraints.features ?? (viewOnly ? withoutTyping(snapshot.features) : snapshot.features)
   if (constraints.inputDuringGrace && snapshot.ending.mode === 'cut')
     throw new Failure(422, 'no-grace', 'This asset is cut at the end: there is no grace.', 'Leave it out.')
   return {
     ...(constraints.opensAt === undefined ? {} : { opensAt: new Date(opensAt).toISOString() }),
     ...(constraints.closesAt === undefined ? {} : { closesAt: new Date(closesAt).toISOString() }),
     ...(constraints.viewOnly ? { viewOnly: true as const } : {}),
-    ...(constraints.features ? { features: [...new Set(constraints.features)].sort() } : {}),
+    ...(constraints.features || features.length < snapshot.features.length
+      ? { features: [...new Set(features)].sort() }
+      : {}),
     ...(constraints.inputDuringGrace ? { inputDuringGrace: true as const } : {}),
   }
 }

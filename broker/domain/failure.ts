@@ -7,6 +7,8 @@ export class Failure extends Error {
   readonly status: number
   readonly next: string
   readonly reasons: readonly { code: string }[] | undefined
+  /** Where in the input it is wrong, as dotted paths. */
+  readonly fields: readonly { path: string; message: string }[] | undefined
 
   constructor(
     status: number,
@@ -14,6 +16,7 @@ export class Failure extends Error {
     message: string,
     next: string,
     reasons?: readonly { code: string }[],
+    fields?: readonly { path: string; message: string }[],
   ) {
     super(message)
     this.name = 'Failure'
@@ -21,6 +24,7 @@ export class Failure extends Error {
     this.code = code
     this.next = next
     this.reasons = reasons
+    this.fields = fields
   }
 }
 
@@ -36,6 +40,11 @@ export function notFound(what: string): Failure {
 
 export function forbidden(message: string, next = 'Ask an administrator of the site.'): Failure {
   return new Failure(403, 'forbidden', message, next)
+}
+
+/** Input that is well formed and cannot be meant: the code says what is wrong, the path where. */
+export function wrongField(code: string, path: string, message: string, next: string): Failure {
+  return new Failure(422, code, message, next, undefined, [{ path, message }])
 }
 
 export function conflict(code: string, message: string, next: string): Failure {

@@ -32,6 +32,11 @@ export type Protocol = (typeof PROTOCOLS)[number]
 export const FEATURES = ['clipboard-copy', 'clipboard-paste'] as const
 export type Feature = (typeof FEATURES)[number]
 
+/** What is left of features to somebody who may only look on: pasting is typing. */
+export function withoutTyping(features: readonly Feature[]): Feature[] {
+  return features.filter((feature) => feature !== 'clipboard-paste')
+}
+
 export const SESSION_STATES = ['opening', 'live', 'held', 'closing', 'closed'] as const
 export type SessionState = (typeof SESSION_STATES)[number]
 

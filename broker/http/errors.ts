@@ -64,6 +64,7 @@ export function refusal(error: unknown, request: FastifyRequest): Refusal {
         next: error.next,
         requestId,
         ...(error.reasons ? { reasons: error.reasons.map((reason) => ({ ...reason })) } : {}),
+        ...(error.fields ? { fields: error.fields.map((field) => ({ ...field })) } : {}),
       },
     }
   }

@@ -6,7 +6,7 @@ import type {
   DenialReason,
   NotCounted,
 } from '../domain/access-facts.ts'
-import type { Feature } from '../domain/words.ts'
+import { type Feature, withoutTyping } from '../domain/words.ts'
 
 /** The request cut down by every counted approval. */
 export interface Terms {
@@ -107,7 +107,10 @@ export function samePerson(
   )
 }
 
-/** Intersection only: an approval can take away, never give more. */
+/**
+ * Intersection only: an approval can take away, never give more. Who may only look on types in no way, whatever else
+ * was signed: neither by pasting nor in the grace after the window.
+ */
 function narrow(facts: AccessFacts, approvals: ApprovalFacts[]): Terms {
   const { request } = facts
   let opensAt = request.opensAt
@@ -119,14 +122,16 @@ function narrow(facts: AccessFacts, approvals: ApprovalFacts[]): Terms {
     const left = approval.features
     if (left) features = features.filter((feature) => left.includes(feature))
   }
+  const viewOnly = request.viewOnly || approvals.some((approval) => approval.viewOnly)
+  const inputDuringGrace =
+    request.ending.inputDuringGrace ||
+    (approvals.length > 0 && approvals.every((approval) => approval.inputDuringGrace))
   return {
     opensAt,
     closesAt,
-    viewOnly: request.viewOnly || approvals.some((approval) => approval.viewOnly),
-    features,
-    inputDuringGrace:
-      request.ending.inputDuringGrace ||
-      (approvals.length > 0 && approvals.every((approval) => approval.inputDuringGrace)),
+    viewOnly,
+    features: viewOnly ? withoutTyping(features) : features,
+    inputDuringGrace: inputDuringGrace && !viewOnly,
   }
 }
 

@@ -357,6 +357,28 @@ describe('approvals', () => {
     expect(both).toMatchObject({ obligations: { ending: { inputDuringGrace: true } } })
   })
 
+  it('who may only look on neither pastes nor types in the grace, whoever left it in', () => {
+    const asked = goodFacts().request
+    const request = { ...asked, features: [...FEATURES] }
+    const permit = (change: Partial<AccessFacts>) => decideAccess(goodFacts({ request, ...change }), TWO)
+    const nothing = { viewOnly: true, features: ['clipboard-copy'], ending: { inputDuringGrace: false } }
+    expect(
+      permit({ approvals: [approvalBy('paul', { viewOnly: true, inputDuringGrace: true })] }),
+    ).toMatchObject({ obligations: nothing })
+    expect(
+      permit({
+        approvals: [
+          approvalBy('paul', { viewOnly: true, inputDuringGrace: true }),
+          approvalBy('rita', { features: [...FEATURES], inputDuringGrace: true }),
+        ],
+      }),
+    ).toMatchObject({ obligations: nothing })
+    const ending = { ...asked.ending, inputDuringGrace: true }
+    expect(permit({ request: { ...request, viewOnly: true, ending } })).toMatchObject({
+      obligations: nothing,
+    })
+  })
+
   const mask = fc.record({
     opensAt: fc.option(fc.integer({ min: TWO - HOUR, max: SIX + HOUR })),
     closesAt: fc.option(fc.integer({ min: TWO - HOUR, max: SIX + HOUR })),
@@ -382,6 +404,7 @@ describe('approvals', () => {
           expect(after.until).toBeLessThanOrEqual(before.until)
           expect(after.until).toBeLessThanOrEqual(SIX)
           expect(before.obligations.viewOnly && !after.obligations.viewOnly).toBe(false)
+          if (after.obligations.viewOnly) expect(after.obligations.features).not.toContain('clipboard-paste')
           expect(
             after.obligations.features.every((feature) => before.obligations.features.includes(feature)),
           ).toBe(true)

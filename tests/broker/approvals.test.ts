@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { permissionEvidence } from '../../approvals/evidence.ts'
+import { api } from '../../broker/contract/api/index.ts'
 import { approvalRecord } from '../../broker/contract/approval-record.ts'
 import { hashOf, sha256 } from '../../broker/domain/canonical.ts'
 import { newId } from '../../broker/domain/ids.ts'
+import type { Feature } from '../../broker/domain/words.ts'
 import { decideAccess } from '../../broker/policy/decide-access.ts'
 import {
   decide,
@@ -260,6 +262,38 @@ describe('an approval', () => {
       obligations: { viewOnly: true, features: [] },
     })
     expect(await plant.approvals.access.approved(id)).toMatchObject({ viewOnly: true, features: [] })
+  })
+
+  it('for looking on takes typing away in what is signed, and what contradicts it is refused at its field', async () => {
+    const features: Feature[] = ['clipboard-copy', 'clipboard-paste']
+    const id = await submit({ features })
+    for (const [constraints, code, path] of [
+      [{ viewOnly: true, features }, 'view-only-pastes', 'constraints.features'],
+      [{ viewOnly: true, inputDuringGrace: true }, 'view-only-types', 'constraints.inputDuringGrace'],
+    ] as const)
+      await expect(sign(plant, paul, id, { constraints: { ...constraints } as never })).rejects.toMatchObject(
+        {
+          status: 422,
+          code,
+          fields: [{ path }],
+        },
+      )
+    const { challengeId, assertion, document } = await sign(plant, paul, id, {
+      constraints: { viewOnly: true },
+    })
+    expect(document.constraints).toEqual({ viewOnly: true, features: ['clipboard-copy'] })
+    expect(document.meaning).toContain('View only. With copying from the screen.')
+    await plant.call(paul, 'POST /api/requests/:id/decision', {
+      params: { id },
+      body: { challengeId, assertion },
+    })
+    expect(await plant.approvals.access.approved(id)).toMatchObject({
+      viewOnly: true,
+      features: ['clipboard-copy'],
+    })
+    // A request itself always asks to type: there is no such field to contradict its features with.
+    const body = { ...requestBody(plant), viewOnly: true }
+    expect(api['POST /api/requests'].body.safeParse(body).success).toBe(false)
   })
 
   it('can be declined, which stands against other approvals, and withdrawn', async () => {
