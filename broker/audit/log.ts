@@ -42,6 +42,8 @@ export interface AuditLogOptions {
   journalFile: string
   clockState: () => AuditEntry['clock']
   policy: () => string | null
+  /** How many of the newest entries a start reads again (tests of what is older). */
+  checkedAtStart?: number
   /** Told of every integrity alarm, also when the database could not take it. */
   onAlarm?: (error: IntegrityError) => void
   /** Told when a round of the sequencer fails for another reason (the database is down). */
@@ -169,6 +171,7 @@ class Log implements AuditLog {
         fileNote: noted,
         logKey,
         macKey,
+        tail: this.#options.checkedAtStart,
       })
     } catch (error) {
       if (error instanceof IntegrityError) await this.alarm(error)

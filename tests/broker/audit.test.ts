@@ -330,6 +330,28 @@ describe('the database against its checkpoints', () => {
 })
 
 describe('an entry deleted far back', () => {
+  it('stops the next start, and so does one that is only hidden from whoever asks about its object', async () => {
+    const on = await fresh()
+    await record(on, 'a1', { pin: 'old' })
+    await record(on, 'a1', { pin: 'new' })
+    await bulk(on.db, 1_500)
+    await on.log.checkpoint()
+    await on.log.close()
+    await on.owner.sql`ALTER TABLE audit.entry ALTER COLUMN object_id DROP EXPRESSION`
+    const hide = (from: string, to: string) => on.owner.sql`
+      UPDATE audit.entry SET object_id = ${to}
+      WHERE object_id = ${from} AND id = (SELECT entry FROM audit.leaf WHERE idx = 1)`
+    await hide('a1', 'somewhere else')
+    await expect(on.open(on.db)).rejects.toMatchObject({ code: 'log-rewritten', subject: 'entry 1' })
+    await hide('somewhere else', 'a1')
+    await (await on.open(on.db)).close()
+    await on.owner.tx(async (tx) => {
+      const [leaf] = await tx<{ entry: string }[]>`DELETE FROM audit.leaf WHERE idx = 1 RETURNING entry`
+      await tx`DELETE FROM audit.entry WHERE id = ${leaf?.entry ?? ''}`
+    })
+    await expect(on.open(on.db)).rejects.toMatchObject({ code: 'log-entry-missing', subject: 'entry 1' })
+  })
+
   it('is found by the running check of the whole log, and then nothing is vouched for any more', async () => {
     const on = await fresh()
     await record(on, 'a1', { pin: 'old' })
@@ -341,7 +363,7 @@ describe('an entry deleted far back', () => {
       const [leaf] = await tx<{ entry: string }[]>`DELETE FROM audit.leaf WHERE idx = 1 RETURNING entry`
       await tx`DELETE FROM audit.entry WHERE id = ${leaf?.entry ?? ''}`
     })
-    const next = await on.open(on.db)
+    const next = await on.open(on.db, { checkedAtStart: 1_000 })
     await until('it is found', () => {
       on.clock.advance(250)
       return next.health().broken !== null
