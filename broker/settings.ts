@@ -6,6 +6,7 @@ import { Failure } from './domain/failure.ts'
 import { Secret } from './domain/secret.ts'
 import { ROLES } from './domain/words.ts'
 import type { OidcProvider } from './identity/oidc.ts'
+import { externalDatabase } from './store/external.ts'
 
 /**
  * Settings of an installation: a JSON file, and over it the environment. docs/operations/settings.md lists them. A
@@ -56,6 +57,8 @@ const fields = {
   /** External PostgreSQL; DATABASE_URL in the environment, or a file that holds it. */
   databaseUrlFile: line.optional(),
   databaseAppUrlFile: line.optional(),
+  /** PEM file of the CA of an external PostgreSQL; the system's CAs without it. */
+  databaseCa: line.optional(),
   /** Folder of the recordings; `recordings` in the data folder. */
   recordings: line.optional(),
   /** Below this much free space no new session opens, bytes. */
@@ -127,8 +130,14 @@ export async function readSettings(
     ...settings,
     data: path.resolve(settings.data),
     providers: await Promise.all(settings.providers.map(readProvider)),
-    databaseUrl: await secretOf('DATABASE_URL', env.DATABASE_URL, settings.databaseUrlFile),
-    databaseAppUrl: await secretOf('DATABASE_APP_URL', env.DATABASE_APP_URL, settings.databaseAppUrlFile),
+    databaseUrl: withCa(
+      await secretOf('DATABASE_URL', env.DATABASE_URL, settings.databaseUrlFile),
+      settings.databaseCa,
+    ),
+    databaseAppUrl: withCa(
+      await secretOf('DATABASE_APP_URL', env.DATABASE_APP_URL, settings.databaseAppUrlFile),
+      settings.databaseCa,
+    ),
   }
 }
 
@@ -168,6 +177,20 @@ async function secretOf(
   // A secret that did not arrive must not start an empty embedded database in place of the real one.
   if (text === '') throw bad([`${value === undefined ? file : variable} is empty.`])
   return new Secret(text)
+}
+
+/** The URL with its CA, refused here already when it would not be used. Its own `sslrootcert` stands over the setting. */
+function withCa(url: Secret | null, caFile: string | undefined): Secret | null {
+  if (url === null) return null
+  const whole = caFile === undefined ? url : new Secret(rootCertificate(url.reveal(), path.resolve(caFile)))
+  externalDatabase(whole)
+  return whole
+}
+
+function rootCertificate(url: string, file: string): string {
+  return /[?&]sslrootcert=/.test(url)
+    ? url
+    : `${url}${url.includes('?') ? '&' : '?'}sslrootcert=${encodeURIComponent(file)}`
 }
 
 async function readJson(file: string): Promise<Record<string, unknown>> {

@@ -2,6 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import postgres from 'postgres'
 import type { Secret } from '../domain/secret.ts'
 import { late, withDeadline } from './deadline.ts'
+import { externalDatabase } from './external.ts'
 
 /** int8 comes as a number: indexes and counts here stay far below 2^53, and a larger one throws. */
 type Types = { bigint: number }
@@ -93,16 +94,7 @@ export function openDatabase(to: ConnectTo, options: DatabaseOptions = {}): Data
       },
     },
   }
-  const pool: Sql =
-    'url' in to
-      ? postgres(to.url.reveal(), settings)
-      : postgres({
-          ...settings,
-          path: to.path,
-          database: to.database,
-          username: to.username,
-          password: to.password.reveal(),
-        })
+  const pool = connect(to, settings)
   const sql = withDeadline(pool, deadline)
   return {
     sql,
@@ -147,6 +139,20 @@ export function openDatabase(to: ConnectTo, options: DatabaseOptions = {}): Data
       await sql.end({ timeout: 5 })
     },
   }
+}
+
+function connect(to: ConnectTo, settings: postgres.Options<{ bigint: postgres.PostgresType<number> }>): Sql {
+  if ('url' in to) {
+    const { url, ssl } = externalDatabase(to.url)
+    return postgres(url, { ...settings, ssl })
+  }
+  return postgres({
+    ...settings,
+    path: to.path,
+    database: to.database,
+    username: to.username,
+    password: to.password.reveal(),
+  })
 }
 
 /**

@@ -1,6 +1,7 @@
 import { createHmac } from 'node:crypto'
 import { Secret } from '../domain/secret.ts'
 import { type EmbeddedPostgres, startEmbedded } from './embedded.ts'
+import { certificateRefused } from './external.ts'
 import { migrate } from './migrate.ts'
 import { type ConnectTo, type Database, openDatabase } from './sql.ts'
 
@@ -52,7 +53,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     }
   } catch (error) {
     await embedded?.stop()
-    throw error
+    throw certificateRefused(error) ?? error
   }
 }
 
