@@ -27,6 +27,22 @@ it('escapes bytes exactly as JSON.stringify escapes the decoded text', () => {
   )
 })
 
+it('escapes every byte at every place of a block, and sources longer than it takes at once', () => {
+  for (let byte = 0; byte < 0x80; byte++) {
+    for (let at = 0; at < 33; at++) {
+      const source = new Uint8Array(at + 1).fill(0x61)
+      source[at] = byte
+      const out = Buffer.alloc(source.length * ESCAPE_GROWTH)
+      expect(out.subarray(0, escapeJson(source, out, 0)).toString()).toBe(stringify(source))
+    }
+  }
+  for (const length of [0, 8191, 8192, 8193, 20_000]) {
+    const source = Uint8Array.from({ length }, (_, n) => n % 0x80)
+    const out = Buffer.alloc(length * ESCAPE_GROWTH + 5)
+    expect(out.subarray(5, escapeJson(source, out, 5)).toString()).toBe(stringify(source))
+  }
+})
+
 it('carries a character that is cut between events, and loses nothing', () => {
   fc.assert(
     fc.property(fc.array(nasty, { maxLength: 8 }), fc.integer({ min: 1, max: 7 }), (parts, step) => {
