@@ -146,19 +146,20 @@ export class SegmentQueue {
   }
 
   async #writeBatch(): Promise<void> {
-    const parts: Uint8Array[] = []
+    const frames: SealedFrame[] = []
     let bytes = 0
     let head: Head | null = null
     while (bytes < BATCH_BYTES) {
       const job = this.#jobs[0]
       if (job?.type !== 'frame') break
       this.#jobs.shift()
-      parts.push(...job.frame.parts)
+      frames.push(job.frame)
       bytes += job.bytes
       head = { segment: job.segment, seq: job.frame.seq, c: job.frame.c }
     }
     if (!this.#file) throw new Error('a frame without an open segment')
-    await this.#file.write(parts)
+    await this.#file.write(frames.flatMap(({ parts }) => parts))
+    for (const frame of frames) frame.release()
     this.#wrote(bytes, head)
   }
 
