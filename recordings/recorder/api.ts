@@ -67,7 +67,7 @@ export interface RecorderLimits {
 }
 
 export const RECORDER_LIMITS: RecorderLimits = {
-  chunkBytes: 64 * 1024,
+  chunkBytes: 256 * 1024,
   flushMs: 1000,
   syncBytes: 4 * 1024 * 1024,
   segmentBytes: 4 * 1024 * 1024,

@@ -1,12 +1,13 @@
 import { BLOCK_BYTES } from '../screen-model/messages.ts'
 import type { ScreenHandle } from '../screen-model/port.ts'
 
-const FIRST_BLOCK_BYTES = 4 * 1024
 /**
- * How long a few bytes wait for more. The model is read for keyframes and late viewers, which flush; waking its thread
- * for every keystroke would take a core from the echo that is on its way.
+ * How many bytes wait for `flush`, and how long more than that waits for a whole block. The model is read for keyframes
+ * and late viewers, which flush; waking its thread for every keystroke would take a core from the echo that is on its
+ * way, and from the other sessions.
  */
-const SMALL_BLOCK_WAIT_MS = 250
+const WAITING_BYTES = 4 * 1024
+const BLOCK_WAIT_MS = 20
 
 /** Gathers output into blocks for the model thread: one message each, given away without another copy. */
 export class ModelFeed {
@@ -33,7 +34,7 @@ export class ModelFeed {
       at += piece.length
       if (this.#length === BLOCK_BYTES) this.flush()
     }
-    this.#schedule()
+    if (this.#length >= WAITING_BYTES) this.#schedule()
   }
 
   resize(cols: number, rows: number): void {
@@ -48,27 +49,31 @@ export class ModelFeed {
     this.#length = 0
     if (!block || length === 0) return
     // What is sent must own its buffer: short of a whole block, send a fitting copy.
-    this.#handle.feed(length === block.length ? block : block.slice(0, length))
+    if (length === block.length) {
+      this.#handle.feed(block)
+      return
+    }
+    this.#handle.feed(block.slice(0, length))
+    this.#handle.giveBack(block)
   }
 
   #schedule(): void {
-    if (this.#isScheduled || this.#length === 0) return
+    if (this.#isScheduled) return
     this.#isScheduled = true
     setTimeout(() => {
       this.#isScheduled = false
       this.flush()
-    }, SMALL_BLOCK_WAIT_MS).unref()
+    }, BLOCK_WAIT_MS).unref()
   }
 
   #room(wanted: number): Uint8Array<ArrayBuffer> {
     const block = this.#block
-    if (!block) {
-      this.#block = wanted > FIRST_BLOCK_BYTES ? this.#handle.block() : new Uint8Array(FIRST_BLOCK_BYTES)
-      return this.#block
-    }
-    if (this.#length < block.length) return block
-    const grown = this.#handle.block()
-    grown.set(block.subarray(0, this.#length))
+    if (block && this.#length < block.length) return block
+    const length = this.#length + wanted
+    // A piece that comes alone fits and is sent without another copy.
+    const grown =
+      length > WAITING_BYTES ? this.#handle.block() : new Uint8Array(block ? WAITING_BYTES : length)
+    if (block) grown.set(block)
     this.#block = grown
     return grown
   }

@@ -43,7 +43,7 @@ export async function openRecorder(options: RecorderOptions): Promise<SessionRec
 
 /** What came while a cut was asked for, in order. `position`: bytes of output before it. */
 type Held =
-  | { type: 'output'; position: number; atMs: number; bytes: Uint8Array }
+  | { type: 'output'; position: number; atMs: number; bytes: Uint8Array<ArrayBuffer> }
   | { type: 'text'; position: number; atMs: number; code: 'r' | 'm'; text: string }
 
 const MARKER_LIMIT = 1000
@@ -154,7 +154,7 @@ class Recorder implements SessionRecorder {
     const atMs = this.#now()
     this.#model.feed(bytes)
     if (this.#cut) {
-      this.#held.push({ type: 'output', position: this.position, atMs, bytes: Uint8Array.from(bytes) })
+      this.#held.push({ type: 'output', position: this.position, atMs, bytes: new Uint8Array(bytes) })
       this.#heldBytes += bytes.length
       this.position += bytes.length
       if (this.#heldBytes > this.#limits.holdBytes && !this.#isAtCap()) this.#giveUpCut()
@@ -289,8 +289,13 @@ class Recorder implements SessionRecorder {
   }
 
   #replay(item: Held): void {
-    if (item.type === 'output') this.#screen.bytes('o', item.atMs, item.bytes)
-    else this.#screen.text(item.code, item.atMs, item.text)
+    if (item.type === 'text') {
+      this.#screen.text(item.code, item.atMs, item.text)
+      return
+    }
+    this.#screen.bytes('o', item.atMs, item.bytes)
+    // Its copy is our own. Under flood there is one with every cut, too much to leave to the garbage collector.
+    item.bytes.buffer.transfer(0)
   }
 
   // Flow: false from output() until none of these holds.

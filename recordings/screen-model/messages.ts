@@ -1,7 +1,10 @@
 import type { Keyframe } from './screen.ts'
 
-/** Output goes to the model in blocks of this size when there is much of it; they come back to be filled again. */
-export const BLOCK_BYTES = 64 * 1024
+/**
+ * Output goes to the model in blocks of this size when there is much of it; they come back to be filled again. Waking
+ * another thread costs as much as recording 16 KiB does, so there are few of them.
+ */
+export const BLOCK_BYTES = 256 * 1024
 
 /** Towards the model thread. Ids are the sender's own: each port has its sessions to itself. */
 export type ModelRequest =

@@ -12,6 +12,8 @@ interface Session {
   /** Requests that wait, oldest first; `at` is how much of the first feed has been parsed. */
   queue: ModelRequest[]
   at: number
+  /** Bytes parsed since the last acknowledgement. */
+  parsed: number
   /** Parsed blocks that go back with the next acknowledgement. */
   blocks: Uint8Array<ArrayBuffer>[]
   reply: (reply: ModelReply, transfer?: ArrayBuffer[]) => void
@@ -35,6 +37,7 @@ export class ScreenModel {
           rows: request.rows,
           queue: [],
           at: 0,
+          parsed: 0,
           blocks: [],
           reply,
         }
@@ -79,7 +82,6 @@ export class ScreenModel {
 
   #turn(session: Session): void {
     let left = SLICE_BYTES
-    let parsed = 0
     while (left > 0) {
       const request = session.queue[0]
       if (!request) break
@@ -87,7 +89,7 @@ export class ScreenModel {
         const piece = request.bytes.subarray(session.at, session.at + left)
         this.#feed(session, request.id, piece)
         session.at += piece.length
-        parsed += piece.length
+        session.parsed += piece.length
         left -= piece.length
         if (session.at < request.bytes.length) break
         session.at = 0
@@ -103,13 +105,13 @@ export class ScreenModel {
         )
       }
       session.queue.shift()
-      if (parsed > 0 && (session.queue.length === 0 || left <= 0)) this.#ack(session, request.id)
+      if (session.parsed >= BLOCK_BYTES || (session.parsed > 0 && session.queue.length === 0))
+        this.#ack(session, request.id)
     }
-    const next = session.queue[0]
-    if (next && parsed > 0 && left <= 0) this.#ack(session, next.id)
   }
 
   #ack(session: Session, id: number): void {
+    session.parsed = 0
     const blocks = session.blocks
     session.blocks = []
     const transfer = blocks.map((block) => block.buffer)

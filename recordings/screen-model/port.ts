@@ -14,6 +14,8 @@ export interface ScreenHandle {
   feed(bytes: Uint8Array<ArrayBuffer>): void
   /** An empty block of BLOCK_BYTES to fill and feed: used ones, because zeroing and collecting new ones costs. */
   block(): Uint8Array<ArrayBuffer>
+  /** Takes back a block that was not fed. */
+  giveBack(block: Uint8Array<ArrayBuffer>): void
   resize(cols: number, rows: number): void
   /** A keyframe at the present position, or at the first place after it where one can be cut. */
   keyframe(): Promise<Keyframe>
@@ -32,7 +34,7 @@ export interface ScreenModelPort {
 }
 
 /** Blocks kept for all sessions of a worker. */
-const SPARE_BLOCKS = 64
+const SPARE_BLOCKS = 16
 
 /** A session worker's side of the model thread. */
 export function screenModelOver(port: MessagePort): ScreenModelPort {
@@ -93,6 +95,10 @@ class Handle implements ScreenHandle {
 
   block(): Uint8Array<ArrayBuffer> {
     return this.#spare.pop() ?? new Uint8Array(BLOCK_BYTES)
+  }
+
+  giveBack(block: Uint8Array<ArrayBuffer>): void {
+    if (block.length === BLOCK_BYTES && this.#spare.length < SPARE_BLOCKS) this.#spare.push(block)
   }
 
   resize(cols: number, rows: number): void {
