@@ -58,7 +58,7 @@ export class FrameSealer {
   #closed = false
 
   /** `nonce` fills 12 bytes; anything but randomness is for frozen test vectors. */
-  constructor(dataKey: Uint8Array, hh: Uint8Array, nonce: (into: Buffer) => void = randomFillSync) {
+  constructor(dataKey: Uint8Array, hh: Uint8Array, nonce: (into: Buffer) => void = randomNonce) {
     if (dataKey.length !== 32) throw new RangeError('a data key has 32 bytes')
     this.#key = createSecretKey(dataKey)
     this.#p = framePrefix(hh)
@@ -135,16 +135,34 @@ export class FrameSealer {
   }
 }
 
+/** Random bytes for the next nonces of all sessions of a thread: asking for twelve at a time costs a seal's tenth. */
+const nonces = Buffer.alloc(NONCE_BYTES * 256)
+let nextNonce = nonces.length
+
+function randomNonce(into: Buffer): void {
+  if (nextNonce === nonces.length) {
+    randomFillSync(nonces)
+    nextNonce = 0
+  }
+  nonces.copy(into, 0, nextNonce, nextNonce + NONCE_BYTES)
+  nextNonce += NONCE_BYTES
+}
+
 /** Only a buffer that nobody else has a part of. */
 function free(bytes: Buffer): void {
   const { buffer } = bytes
   if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.length) buffer.transfer(0)
 }
 
+/** Fits the window of 2 KiB. */
+const SMALL_CHUNK = 2048
+
 /** Level 1: terminal output halves at a cost near that of sealing it; higher levels cost more than they give. */
 function deflated(plain: Uint8Array): Buffer | null {
   if (plain.length < 64 || plain.length > PLAIN_LIMIT) return null
-  const packed = deflateRawSync(plain, { level: 1 })
+  // zlib clears its window and tables for each chunk: the little that a quiet session shows needs small ones.
+  const size = plain.length <= SMALL_CHUNK ? { windowBits: 11, memLevel: 4 } : {}
+  const packed = deflateRawSync(plain, { level: 1, chunkSize: Math.max(plain.length, SMALL_CHUNK), ...size })
   const smaller = packed.length + 16 < plain.length
   return smaller && plain.length <= INFLATE_RATIO * (packed.length + TAG_BYTES) ? packed : null
 }
