@@ -56,7 +56,7 @@ export class AsciicastEncoder {
   #lastMicros = 0
 
   constructor(capacity = 256 * 1024) {
-    this.#buffer = Buffer.allocUnsafe(capacity)
+    this.#buffer = Buffer.allocUnsafeSlow(capacity)
   }
 
   /** Bytes waiting to become a chunk. */
@@ -105,28 +105,45 @@ export class AsciicastEncoder {
   #line(code: EventCode, micros: number, data: Uint8Array): void {
     const at = Math.max(this.#lastMicros, Math.floor(micros))
     this.#lastMicros = at
-    this.#room(data.length * ESCAPE_GROWTH + 64)
-    const buffer = this.#buffer
-    let end = this.#length
-    end += buffer.write(`[${formatTime(at)}, "${code}", "`, end, 'latin1')
-    end = escapeJson(data, buffer, end)
-    buffer[end++] = 0x22
-    buffer[end++] = 0x5d
-    buffer[end++] = 0x0a
-    this.#length = end
+    const most = data.length * ESCAPE_GROWTH + LINE_FRAME
+    if (this.#length + most <= this.#buffer.length) {
+      this.#length = writeLine(this.#buffer, this.#length, at, code, data)
+      return
+    }
+    // Room for what the line has, not for the most that it could have: a session keeps its buffer.
+    const line = most <= scratch.length ? scratch : Buffer.allocUnsafe(most)
+    this.#add(line.subarray(0, writeLine(line, 0, at, code, data)))
   }
 
   #append(text: string): void {
-    const bytes = Buffer.from(text, 'utf8')
+    this.#add(Buffer.from(text, 'utf8'))
+  }
+
+  #add(bytes: Uint8Array): void {
     this.#room(bytes.length)
     this.#buffer.set(bytes, this.#length)
     this.#length += bytes.length
   }
 
+  /** Not from Node's pool: what lives as long as a session would keep a whole slab of it. */
   #room(more: number): void {
     if (this.#length + more <= this.#buffer.length) return
-    const grown = Buffer.allocUnsafe(Math.max(this.#buffer.length * 2, this.#length + more))
+    const grown = Buffer.allocUnsafeSlow(Math.max(this.#buffer.length * 2, this.#length + more))
     this.#buffer.copy(grown, 0, 0, this.#length)
     this.#buffer = grown
   }
+}
+
+/** What stands around a line's data, at most. */
+const LINE_FRAME = 64
+/** For lines of up to 8 KiB of raw bytes, of all encoders of a thread. */
+const scratch = Buffer.allocUnsafe(8 * 1024 * ESCAPE_GROWTH + LINE_FRAME)
+
+function writeLine(into: Buffer, from: number, micros: number, code: EventCode, data: Uint8Array): number {
+  let end = from + into.write(`[${formatTime(micros)}, "${code}", "`, from, 'latin1')
+  end = escapeJson(data, into, end)
+  into[end] = 0x22
+  into[end + 1] = 0x5d
+  into[end + 2] = 0x0a
+  return end + 3
 }

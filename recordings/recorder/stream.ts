@@ -248,7 +248,7 @@ function micros(atMs: number): number {
   return Math.floor(atMs * 1000)
 }
 
-/** Small at first: most sessions show a few kilobytes a second. */
+/** Small at first: most sessions show less than a kilobyte a second, and nobody types that much. */
 function newEncoder(): AsciicastEncoder {
-  return new AsciicastEncoder(8 * 1024)
+  return new AsciicastEncoder(1024)
 }

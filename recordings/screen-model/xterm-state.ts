@@ -79,10 +79,20 @@ export interface CellState extends AttributeState {
   combinedData: string
 }
 
+type HandlerLists = Record<string, unknown[]>
+
 interface InputHandler {
   readonly _curAttrData: AttributeState
   readonly _utf8Decoder: { readonly interim: Uint8Array }
-  readonly _parser: { readonly currentState: number; precedingJoinState: number }
+  _parseBuffer: Uint32Array
+  readonly _parser: {
+    readonly currentState: number
+    precedingJoinState: number
+    readonly _csiHandlers: HandlerLists
+    readonly _escHandlers: HandlerLists
+    readonly _oscParser: { readonly _handlers: HandlerLists }
+    readonly _dcsParser: { readonly _handlers: HandlerLists }
+  }
   parse(data: Uint8Array): undefined | Promise<boolean>
   registerCsiHandler(
     id: { prefix?: string; intermediates?: string; final: string },
@@ -135,7 +145,22 @@ export function newTerminal(cols: number, rows: number): { terminal: xterm.Termi
   const terminal = new xterm.Terminal({ cols, rows, scrollback: 0, allowProposedApi: true, logLevel: 'off' })
   const state = (terminal as unknown as { _core: XtermState })._core
   bound(state)
+  slim(state._inputHandler)
   return { terminal, state }
+}
+
+/** Where characters are put between decoding and parsing. Both are synchronous, so one serves all terminals. */
+let parseBuffer: Uint32Array | undefined
+
+/** A terminal for each session: without this, a fourth of each would be room for handlers that never come. */
+function slim(handler: InputHandler): void {
+  parseBuffer ??= handler._parseBuffer
+  handler._parseBuffer = parseBuffer
+  const { _csiHandlers, _escHandlers, _oscParser, _dcsParser } = handler._parser
+  for (const lists of [_csiHandlers, _escHandlers, _oscParser._handlers, _dcsParser._handlers]) {
+    // A list that was pushed to has room for seventeen, its copy for the one that is in it.
+    for (const [name, list] of Object.entries(lists)) lists[name] = list.slice()
+  }
 }
 
 /** More combining characters than any script stacks on one letter. */
