@@ -5,10 +5,11 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { installLab } from '../lab/lab.ts'
+import { benchRecorder } from './recorder/bench-recorder.ts'
 import { benchSsh } from './ssh/bench-ssh.ts'
 import { printTable, type Row, reached } from './table.ts'
 
-const PARTS: Record<string, () => Promise<Row[]>> = { ssh: benchSsh }
+const PARTS: Record<string, () => Promise<Row[]>> = { ssh: benchSsh, recorder: benchRecorder }
 
 const asked = process.argv.slice(2)
 const unknown = asked.filter((name) => !(name in PARTS))

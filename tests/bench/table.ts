@@ -1,13 +1,16 @@
-/** One line of a bench's table: our figure, the peer's, and their ratio. */
+/** One line of a bench's table: our figure, the peer's, and their ratio; or one figure with a goal of its own. */
 export interface Row {
   what: string
   /** A gate must be reached; the others are reported. */
   gate: boolean
   ours: string
   beside: string
+  /** What is held against the limit. */
   ratio: number
   goal: '<=' | '>='
   limit: number
+  /** Of ratio and limit where the goal is absolute; `x` without. */
+  unit?: string
 }
 
 export const reached = (row: Row) => (row.goal === '<=' ? row.ratio <= row.limit : row.ratio >= row.limit)
@@ -28,8 +31,8 @@ export function printTable(rows: readonly Row[]): void {
     row.what,
     row.ours,
     row.beside,
-    `${row.ratio.toFixed(2)}x`,
-    `${row.goal} ${row.limit}x`,
+    `${row.ratio.toFixed(2)}${row.unit ?? 'x'}`,
+    `${row.goal} ${row.limit}${row.unit ?? 'x'}`,
     reached(row) ? 'reached' : 'NOT REACHED',
   ])
   const head = ['', 'what', 'ours', 'beside', 'ratio', 'goal', '']
