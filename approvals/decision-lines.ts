@@ -42,6 +42,7 @@ const TOPIC_OF: Partial<Record<DenialReason['code'], Topic>> = {
   'request-withdrawn': 'approvals',
   'request-ended': 'approvals',
   'operator-stopped': 'approvals',
+  'operator-held': 'approvals',
   'request-changed': 'approvals',
   'window-not-open': 'window',
   'window-over': 'window',

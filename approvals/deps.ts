@@ -8,7 +8,7 @@ import type { Database, Query } from '../broker/store/sql.ts'
 /** What this room needs from the others; main.ts puts it together. */
 export interface ApprovalsDeps {
   db: Database
-  audit: Pick<AuditLog, 'record' | 'verifyObjects'>
+  audit: Pick<AuditLog, 'record' | 'verifyObjects' | 'orders'>
   clock: Clock
   /** Deployment id, part of every signed snapshot. */
   deployment: string

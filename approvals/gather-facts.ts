@@ -1,5 +1,6 @@
 import type { ObjectState } from '../broker/audit/log.ts'
 import { type ApprovalRecord, approvalHash, approvalRecord } from '../broker/contract/approval-record.ts'
+import type { AuditEntry } from '../broker/contract/audit-entry.ts'
 import {
   type AccessFacts,
   type ApprovalFacts,
@@ -61,6 +62,7 @@ export interface Wanted {
   snapshotHash: string
   changedSince: string[]
   stopped: AccessFacts['request']['stopped']
+  held: AccessFacts['request']['held']
   personId: string
   account: string
   features: Feature[]
@@ -135,7 +137,7 @@ export async function gatherRequest(
       state: row.state,
       snapshotHash: snapshotHash(snapshot),
       changedSince: changedSince(snapshot, version, row, ground),
-      stopped: await stoppedBy(query, row.id, row.version),
+      ...(await ordersFor(deps, query, snapshot)),
       personId: row.requester_id,
       account: snapshot.account,
       features: snapshot.features,
@@ -298,6 +300,7 @@ async function gather(
       snapshotHash: wanted.snapshotHash,
       changedSince: wanted.changedSince,
       stopped: wanted.stopped,
+      held: wanted.held,
       opensAt: wanted.opensAt,
       closesAt: wanted.closesAt,
       timeZone: ground.timeZone,
@@ -355,16 +358,19 @@ async function ownStates(query: Query, ground: Ground, ticket: KnownTicket | nul
   return states
 }
 
-/** In what the plant differs from what was signed, and whether the stored documents are still the hashed ones. */
-/** Who stopped a session of this version, and when. */
-async function stoppedBy(query: Query, requestId: string, version: number): Promise<Wanted['stopped']> {
-  const [row] = await query<{ ended_by: string | null; ended_at: Date }[]>`
-    SELECT ended_by, ended_at FROM session
-    WHERE request_id = ${requestId} AND request_version = ${version} AND end_code = 'operator-stopped'
-    ORDER BY ended_at DESC LIMIT 1`
-  return row ? { by: row.ended_by ?? 'An operator', at: row.ended_at.getTime() } : null
+/** Who stopped or holds the requester's work on this endpoint, on whatever request it was. */
+async function ordersFor(
+  deps: ApprovalsDeps,
+  query: Query,
+  { requester, endpoint }: RequestSnapshot,
+): Promise<Pick<Wanted, 'stopped' | 'held'>> {
+  const { stop, hold } = await deps.audit.orders(query, requester.id, endpoint)
+  const said = (entry: AuditEntry | null) =>
+    entry && { by: entry.actor.name ?? 'An operator', at: Date.parse(entry.time) }
+  return { stopped: said(stop), held: said(hold) }
 }
 
+/** In what the plant differs from what was signed, and whether the stored documents are still the hashed ones. */
 function changedSince(
   snapshot: RequestSnapshot,
   version: VersionRow,

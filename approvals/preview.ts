@@ -49,6 +49,7 @@ export async function preview(
         snapshotHash: '',
         changedSince: [],
         stopped: null,
+        held: null,
         personId: principal.personId,
         account: body.account ?? '',
         features: body.features ?? [],

@@ -189,6 +189,7 @@ async function newVersion(
       snapshotHash: '',
       changedSince: [],
       stopped: null,
+      held: null,
       personId: principal.personId,
       account: body.account,
       features: body.features,

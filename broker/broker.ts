@@ -320,7 +320,7 @@ async function start(
     failed,
   })
   const renewals = new Renewals(sessions)
-  const operators = new Operators(sessions)
+  const operators = new Operators(sessions, renewals)
   await sessions.adopt()
   // A revoked gateway may be somebody else's by now: no browser stays spliced to it.
   link.directory.onChanged((id) => {

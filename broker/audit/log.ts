@@ -10,6 +10,7 @@ import { type LogSigner, type SignedTreeHead, signCheckpoint } from './checkpoin
 import { type AuditEvent, BROKER, type EntryContext } from './event.ts'
 import { IntegrityError } from './integrity.ts'
 import { type AuditJournal, type JournaledEvent, openJournal, stageOnce, tooLate } from './journal.ts'
+import { type Orders, ordersOn } from './orders.ts'
 import { type ConsistencyProof, consistencyProof, type InclusionProof, inclusionProof } from './proofs.ts'
 import {
   type AuditFilter,
@@ -60,6 +61,8 @@ export interface AuditLog {
   verifyObject(query: Query, kind: string, id: string, current: unknown): Promise<void>
   /** The same for many objects in one query. */
   verifyObjects(query: Query, objects: readonly ObjectState[]): Promise<void>
+  /** What operators ordered for this person on this endpoint. Throws IntegrityError as `verifyObject` does. */
+  orders(query: Query, person: string, endpoint: string): Promise<Orders>
   /** Sequences what is staged and signs a checkpoint over it: at session start and end, and before an export. */
   checkpoint(): Promise<SignedTreeHead>
   /** Index of a committed entry, sequencing it first when it is still staged; null when there is no such entry. */
@@ -213,6 +216,16 @@ class Log implements AuditLog {
     if (this.#halted) throw this.#halted
     try {
       await vouch(query, this.#options.macKey, objects, this.#seen, this.#options.db.sql)
+    } catch (error) {
+      if (error instanceof IntegrityError) await this.alarm(error)
+      throw error
+    }
+  }
+
+  async orders(query: Query, person: string, endpoint: string): Promise<Orders> {
+    if (this.#halted) throw this.#halted
+    try {
+      return await ordersOn(query, this.#options.macKey, person, endpoint)
     } catch (error) {
       if (error instanceof IntegrityError) await this.alarm(error)
       throw error

@@ -118,8 +118,10 @@ export interface RequestFacts {
   snapshotHash: string
   /** Fields in which the present inventory, rule or person differ from the snapshot; any entry voids approvals. */
   changedSince: string[]
-  /** An operator stopped a session of this version: it opens no further one. A new version must be approved anew. */
+  /** The newest stop of this person's work on this endpoint: only an approval that was given after it opens again. */
   stopped: { by: string; at: number } | null
+  /** An operator's hold that was not released, of a session that may be over: no new one until then. */
+  held: { by: string; at: number } | null
   opensAt: number
   closesAt: number
   timeZone: string
@@ -281,6 +283,7 @@ export type DenialReason =
   | { code: 'request-withdrawn' }
   | { code: 'request-ended' }
   | { code: 'operator-stopped'; by: string; at: number }
+  | { code: 'operator-held'; by: string; at: number }
   | { code: 'request-changed'; fields: string[] }
   | { code: 'no-approval-rule' }
   | { code: 'approvals-missing'; have: number; need: number; roles: Role[] }

@@ -6,7 +6,7 @@ import type {
   ExtensionFacts,
   Obligations,
 } from '../domain/access-facts.ts'
-import { countApprovals } from './count-approvals.ts'
+import { type CountedApprovals, countApprovals } from './count-approvals.ts'
 import { readPolicy } from './read-policy.ts'
 
 /**
@@ -29,6 +29,7 @@ export function decideAccess(facts: AccessFacts, at: number): Decision {
   decideTicket(facts, at, policy, reasons)
   decideExceptions(facts, at, reasons)
   const carried = countApprovals(facts, policy, at)
+  decideOrders(facts, carried, reasons)
   reasons.push(...carried.reasons)
   const window = decideWindow(facts, at, policy, carried.terms, reasons)
 
@@ -158,9 +159,21 @@ function decideRequest(facts: AccessFacts, reasons: DenialReason[]): void {
   if (request.state === 'declined') reasons.push({ code: 'request-declined' })
   if (request.state === 'withdrawn') reasons.push({ code: 'request-withdrawn' })
   if (request.state === 'ended') reasons.push({ code: 'request-ended' })
-  // An operator's stop is the last word on this version; approving a new one clears it.
-  if (request.stopped) reasons.push({ code: 'operator-stopped', ...request.stopped })
   if (request.changedSince.length > 0) reasons.push({ code: 'request-changed', fields: request.changedSince })
+}
+
+/**
+ * An operator's stop is the last word on what was approved before it, and so is a hold, until it is released: leaving a
+ * held session must not be the way out of it. A new approval is given by somebody who can know of them. A running
+ * session is held by its gateway.
+ */
+function decideOrders(facts: AccessFacts, carried: CountedApprovals, reasons: DenialReason[]): void {
+  const { stopped, held } = facts.request
+  const later = (at: number) => carried.counted.some((approval) => approval.at > at)
+  // Without enough approvals a new one is missing anyway.
+  if (!carried.enough) return
+  if (stopped && !later(stopped.at)) reasons.push({ code: 'operator-stopped', ...stopped })
+  if (held && !running(facts) && !later(held.at)) reasons.push({ code: 'operator-held', ...held })
 }
 
 function decideTicket(

@@ -124,6 +124,11 @@ function sentence(reason: DenialReason): [text: string, who: string] {
         `${reason.by} stopped the work. It opens again only when a new version of the request is approved.`,
         YOU,
       ]
+    case 'operator-held':
+      return [
+        `${reason.by} holds your work on this asset. It opens again when they release it, or when a new version of the request is approved.`,
+        'An operator of the site',
+      ]
     case 'request-changed':
       return [
         `Since the request was made, the plant changed: ${reason.fields.join(', ')}. Send it again to have it approved anew.`,

@@ -64,6 +64,7 @@ export function goodFacts(change: Partial<AccessFacts> = {}): AccessFacts {
       snapshotHash: 'snapshot',
       changedSince: [],
       stopped: null,
+      held: null,
       opensAt: TWO,
       closesAt: SIX,
       timeZone: 'Europe/Berlin',

@@ -19,16 +19,19 @@ export function endingOf(reasons: readonly DenialReason[]): EndingOrder {
 }
 
 const LOCKED: EndingOrder = { command: 'stop', end: 'site-locked' }
+const STOPPED: EndingOrder = { command: 'stop', end: 'operator-stopped' }
 const REVOKED: EndingOrder = { command: 'revoke', end: 'identity-revoked' }
 const WITHDRAWN: EndingOrder = { command: 'end', end: 'approval-withdrawn' }
 const TICKET: EndingOrder = { command: 'end', end: 'ticket-closed' }
 const OVER: EndingOrder = { command: 'end', end: 'window-closed' }
-const ORDER = [LOCKED, REVOKED, WITHDRAWN, TICKET, OVER]
+const ORDER = [LOCKED, STOPPED, REVOKED, WITHDRAWN, TICKET, OVER]
 
 function orderOf(reason: DenialReason): EndingOrder {
   switch (reason.code) {
     case 'site-locked':
       return LOCKED
+    case 'operator-stopped':
+      return STOPPED
     case 'person-disabled':
     case 'role-missing':
     case 'account-ended':
@@ -65,6 +68,8 @@ export function causeOf(end: SessionEnd): string {
   switch (end) {
     case 'site-locked':
       return 'The site is locked.'
+    case 'operator-stopped':
+      return 'An operator stopped the session.'
     case 'identity-revoked':
       return 'Your access was revoked.'
     case 'ticket-closed':

@@ -30,8 +30,8 @@ export interface LiveSession {
   watchers: Map<string, string>
   /** The ending that the broker has ordered last, so that it is ordered once; null while permitted. */
   ordered: SessionEnd | null
-  /** An operator stopped it: no lease any more. */
-  stopped: boolean
+  /** The operator who stopped it: no lease any more, and the stop is ordered until it is closed. */
+  stopped: string | null
   /** Monotonic time of the next decision. */
   decideAt: number
   deciding: boolean

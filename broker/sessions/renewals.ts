@@ -61,10 +61,7 @@ export class Renewals {
     const { live, deps } = this.#sessions
     const now = deps.clock.monotonic()
     const due = live
-      .of(
-        (session) =>
-          !session.deciding && !session.stopped && session.lostAt === null && session.decideAt <= now,
-      )
+      .of((session) => !session.deciding && session.lostAt === null && session.decideAt <= now)
       .sort((a, b) => a.decideAt - b.decideAt)
     for (const session of due) {
       if (this.#running >= AT_ONCE) break
@@ -94,6 +91,11 @@ export class Renewals {
   /** One decision from stored facts, and what follows from it. */
   async decide(session: LiveSession): Promise<void> {
     const { deps } = this.#sessions
+    // Still there: the order was lost, with its answer or before.
+    if (session.stopped !== null) {
+      await this.order(session, 'stop', 'operator-stopped', '', session.stopped)
+      return
+    }
     let facts: AccessFacts
     try {
       facts = await deps.access.facts({
@@ -110,7 +112,7 @@ export class Renewals {
         return await this.#end(session, [{ code: 'row-not-vouched', object: error.subject, id: error.code }])
       throw error
     }
-    if (session.closed || session.stopped) return
+    if (session.closed || session.stopped !== null) return
     const decision = decideAccess(facts, this.#steadyNow())
     if (decision.permit) await this.#renew(session, decision, facts)
     else await this.#end(session, decision.reasons)
@@ -174,7 +176,7 @@ export class Renewals {
   async #lease(session: LiveSession, grantJws: string | null): Promise<void> {
     const { deps } = this.#sessions
     const now = this.#steadyNow()
-    if (session.closed || session.stopped || now >= session.grant.exp * 1000) return
+    if (session.closed || session.stopped !== null || now >= session.grant.exp * 1000) return
     const lease = await signLease(deps.key, session.grant, now)
     deps.link.control(session.gatewayId)?.send({ type: 'lease', session: session.id, lease, grant: grantJws })
   }
@@ -202,11 +204,12 @@ export class Renewals {
     command: 'stop' | 'revoke' | 'end',
     end: LiveSession['ordered'] & string,
     cause: string,
+    by = 'policy',
   ): Promise<void> {
     const { deps } = this.#sessions
     const done = deps.link
       .control(session.gatewayId)
-      ?.ask({ type: 'command', session: session.id, command, end, by: 'policy', cause }, COMMAND_MS)
+      ?.ask({ type: 'command', session: session.id, command, end, by, cause }, COMMAND_MS)
     if (command === 'revoke')
       deps.sockets.close((socket) => socket.session === session.id && socket.person === session.personId)
     const answer = await done

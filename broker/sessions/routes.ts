@@ -168,6 +168,7 @@ export function sessionsRoutes(deps: {
         ...filter,
         scope: scopeOf(principal),
         live: live === undefined ? undefined : live === 'true',
+        holdStands: query.holdStands === 'true',
         after,
         limit: query.limit + 1,
       })

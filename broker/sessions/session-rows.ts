@@ -52,6 +52,8 @@ export interface SessionRow {
   watchers: { id: string; name: string }[]
   closingNote: string | null
   stopReason: string | null
+  /** It is over, and an operator's hold of it was not released (broker/audit/orders.ts). */
+  holdStands: boolean
   manifestAt: Date | null
   manifestEnded: 'clean' | 'recovered' | null
 }
@@ -64,7 +66,9 @@ const columns = (query: Query) => query`
   opened_at AS "openedAt", live_at AS "liveAt", ended_at AS "endedAt", end_code AS "end",
   end_message AS "endMessage", ended_by AS "endedBy", closed_after_ms AS "closedAfterMs", watchers,
   closing_note AS "closingNote", stop_reason AS "stopReason", manifest_at AS "manifestAt",
-  manifest_ended AS "manifestEnded"`
+  manifest_ended AS "manifestEnded",
+  coalesce(state = 'closed' AND (SELECT action FROM audit.entry WHERE entry.session = session.id
+    AND action IN ('session.hold', 'session.release') ORDER BY staged DESC LIMIT 1) = 'session.hold', false) AS "holdStands"`
 
 export async function readSession(query: Query, id: string, lock = false): Promise<SessionRow | null> {
   const [row] = await query<SessionRow[]>`
@@ -86,6 +90,7 @@ export interface SessionFilter {
   /** Whose: a vendor's own, or those of some sites; `all` for a deployment-wide reader. */
   scope: { personId: string } | { siteIds: string[] | 'all' }
   live?: boolean | undefined
+  holdStands?: boolean | undefined
   siteId?: string | undefined
   assetId?: string | undefined
   personId?: string | undefined
@@ -108,6 +113,16 @@ export async function listSessions(query: Query, filter: SessionFilter): Promise
       ${'personId' in scope ? query`AND person_id = ${scope.personId}` : query``}
       ${'siteIds' in scope && scope.siteIds !== 'all' ? query`AND site_id IN ${query(scope.siteIds)}` : query``}
       ${filter.live === undefined ? query`` : filter.live ? query`AND state <> 'closed'` : query`AND state = 'closed'`}
+      ${
+        filter.holdStands
+          ? query`AND state = 'closed' AND id IN (
+              SELECT session FROM (
+                SELECT DISTINCT ON (session) session, action FROM audit.entry
+                WHERE session IS NOT NULL AND action IN ('session.hold', 'session.release')
+                ORDER BY session, staged DESC) AS last
+              WHERE action = 'session.hold')`
+          : query``
+      }
       ${filter.siteId ? query`AND site_id = ${filter.siteId}` : query``}
       ${filter.assetId ? query`AND asset_id = ${filter.assetId}` : query``}
       ${filter.personId ? query`AND person_id = ${filter.personId}` : query``}

@@ -79,7 +79,10 @@ export class Sessions {
   /** A stored session as one that runs here; null when its row does not say what its grant says. */
   async #known(row: SessionRow): Promise<LiveSession | null> {
     const grant = await this.#grantOf(row)
-    return grant && this.#remember(row, grant)
+    if (!grant) return null
+    const { stop } = await this.deps.audit.orders(this.deps.db.sql, grant.person.id, grant.endpoint)
+    const stopped = stop?.correlation.session === row.id ? (stop.actor.name ?? 'An operator') : null
+    return this.#remember(row, grant, stopped)
   }
 
   /** The grant behind a row: signed by a broker, and for exactly what the row says. Otherwise an alarm, and null. */
@@ -97,10 +100,17 @@ export class Sessions {
     return null
   }
 
-  #remember(row: SessionRow, grant: Grant): LiveSession {
+  #remember(row: SessionRow, grant: Grant, stopped: string | null): LiveSession {
     const known = this.live.get(row.id)
     if (known) return known
-    const session: LiveSession = {
+    const session = this.#session(row, grant, stopped)
+    this.live.add(session)
+    return session
+  }
+
+  #session(row: SessionRow, grant: Grant, stopped: string | null): LiveSession {
+    const { endedAt, end } = row
+    return {
       id: row.id,
       requestId: row.requestId,
       recordingId: row.recordingId,
@@ -122,14 +132,19 @@ export class Sessions {
       holdEndsAt: row.holdEndsAt?.getTime() ?? null,
       watchers: new Map(row.watchers.map((one) => [one.id, one.name])),
       ordered: null,
-      stopped: row.stopReason !== null,
+      stopped,
       decideAt: this.deps.clock.monotonic(),
       deciding: false,
       lostAt: this.deps.link.online(row.gatewayId) ? null : this.deps.clock.monotonic(),
-      closed: null,
+      closed: endedAt &&
+        end && {
+          end,
+          message: row.endMessage ?? '',
+          by: row.endedBy,
+          closedAfterMs: row.closedAfterMs,
+          at: endedAt.getTime(),
+        },
     }
-    this.live.add(session)
-    return session
   }
 
   /** From memory, or from the row when another broker opened it. Null when there is none that runs. */
@@ -138,6 +153,16 @@ export class Sessions {
     if (known) return known.closed ? null : known
     const row = await readSession(this.deps.db.sql, id)
     return row && row.state !== 'closed' ? await this.#known(row) : null
+  }
+
+  /** The same, and also one that is over, as its row has it. Null when there is none. */
+  async findOver(id: string): Promise<LiveSession | null> {
+    const known = this.live.get(id)
+    if (known) return known
+    const row = await readSession(this.deps.db.sql, id)
+    if (row?.state !== 'closed') return row && (await this.#known(row))
+    const grant = await this.#grantOf(row)
+    return grant && this.#session(row, grant, null)
   }
 
   async runtime(
@@ -204,7 +229,7 @@ export class Sessions {
 
     const jws = await signGrant(deps.key, grant)
     const row = await this.#insert(caller, grant, jws, facts, approved, target, now)
-    const live = this.#remember(row, grant)
+    const live = this.#remember(row, grant, null)
     live.decideAt = deps.clock.monotonic() + RENEW_MS
     await this.#tellGateway(live, jws)
     deps.audit.checkpoint().catch((error) => this.#quiet(error))
@@ -433,8 +458,17 @@ export class Sessions {
   async #tellGateway(live: LiveSession, grantJws: string): Promise<void> {
     const { link, key, clock } = this.deps
     const lease = await signLease(key, live.grant, clock.wall())
+    if (live.stopped !== null) {
+      await this.close(live, 'open-failed', 'An operator stopped the session before it opened.')
+      throw stoppedMeanwhile()
+    }
     const answer = await link.control(live.gatewayId)?.ask({ type: 'open', grant: grantJws, lease }, OPEN_MS)
-    if (answer?.ok) return
+    if (answer?.ok) {
+      if (live.stopped === null) return
+      // The gateway did not know the session yet when the stop came: it is ordered again at once.
+      live.decideAt = Number.NEGATIVE_INFINITY
+      throw stoppedMeanwhile()
+    }
     const code = answer ? (answer.code ?? 'refused') : 'no-answer'
     // It may have opened all the same, after the time-out: nothing may be left running.
     if (!answer) {
@@ -486,6 +520,10 @@ export class Sessions {
   #quiet(error: unknown): void {
     if (!unavailable(error) && !(error instanceof IntegrityError)) this.deps.failed(error)
   }
+}
+
+function stoppedMeanwhile(): Failure {
+  return conflict('operator-stopped', 'An operator stopped the session.', 'Call the control room.')
 }
 
 export function correlationOf(live: LiveSession) {

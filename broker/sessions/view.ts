@@ -54,6 +54,7 @@ export function viewOf(row: SessionRow, live: LiveSession | undefined, nowMs: nu
         ? []
         : row.watchers.map((one) => one.name),
     closingNote: row.closingNote,
+    holdStands: row.holdStands,
     recording: recordingOf(row, nowMs),
   }
 }
@@ -87,6 +88,7 @@ export function viewOfLive(live: LiveSession, nowMs: number): View {
       watchers: [],
       closingNote: null,
       stopReason: null,
+      holdStands: false,
       manifestAt: null,
       manifestEnded: null,
     },

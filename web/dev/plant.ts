@@ -366,6 +366,7 @@ export function session(more: Partial<Session>): Session {
     closedAfterMs: null,
     watchers: ['Jonas Vogel'],
     closingNote: null,
+    holdStands: false,
     recording: 'running',
     ...more,
   }

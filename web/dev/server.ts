@@ -257,7 +257,8 @@ Continue only if you agree, and only for the work of your change ticket.`
     'POST /api/sessions/:id/watch': ({ params }) => opening(params.id ?? ''),
     'POST /api/sessions/:id/extension': () => extension,
     'GET /api/extensions': ({ query }) => (fixture.empty || query.get('sessionId') ? [] : [extension]),
-    'GET /api/sessions': ({ query }) => page(query.get('live') === 'true' ? live : [...live, ...past]),
+    'GET /api/sessions': ({ query }) =>
+      page(query.has('holdStands') ? [] : query.get('live') === 'true' ? live : [...live, ...past]),
     'GET /api/sessions/:id': ({ params }) => one([...live, ...past], params.id),
     'POST /api/sessions/:id/stop': ({ params }) => {
       const place = live.findIndex((session) => session.id === params.id)

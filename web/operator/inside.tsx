@@ -21,6 +21,11 @@ export function Component() {
     { query: { live: 'true', limit: 100, ...site } },
     { live: true },
   )
+  const holding = useRead(
+    'GET /api/sessions',
+    { query: { holdStands: 'true', limit: 100, ...site } },
+    { live: true },
+  )
   const now = useNow(1000)
   const kept = useRef(new Map<string, Session>())
   return (
@@ -38,12 +43,19 @@ export function Component() {
       <Shown of={sessions}>
         {({ items }) => {
           // A session just stopped here stays on the wall until the page is left, so its reason can be given.
-          for (const session of items) kept.current.set(session.id, session)
+          // So does one that is over while its hold stands, until somebody releases it.
+          const over = holding.data?.items ?? []
+          for (const session of [...over, ...items]) kept.current.set(session.id, session)
           const shown = [...kept.current.values()]
             .filter((session) => !chosen || session.asset.site.id === chosen.id)
             .map(
               (session) =>
-                items.find((item) => item.id === session.id) ?? { ...session, state: 'closed' as const },
+                items.find((item) => item.id === session.id) ??
+                over.find((item) => item.id === session.id) ?? {
+                  ...session,
+                  state: 'closed' as const,
+                  holdStands: false,
+                },
             )
           return shown.length === 0 ? (
             <Empty title="Nobody is inside">

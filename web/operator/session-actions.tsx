@@ -24,7 +24,21 @@ export function SessionActions({ session }: { session: Session }) {
   // Held by a person: that hold can be taken back. Held because its time is over: an operator ends it, or more time does.
   const byPerson = (held || session.inputFrozen) && session.by !== null && session.by !== 'policy'
   if (stop.data) return <Stopped id={id} ms={stop.data.closedAfterMs} asset={session.asset.name} />
-  if (closed) return null
+  if (closed)
+    return session.holdStands ? (
+      <div className="stack-tight">
+        <p>Your hold stands: {session.person.name} opens nothing here that was approved before it.</p>
+        <Button
+          variant="default"
+          leftSection={<IconPlayerPlay size={17} aria-hidden />}
+          loading={release.isPending}
+          onClick={() => release.mutate({ params: { id }, body: {} })}
+        >
+          Release the hold
+        </Button>
+        {release.error ? <ErrorNote error={release.error} /> : null}
+      </div>
+    ) : null
   return (
     <div className="stack-tight">
       <div className="row">

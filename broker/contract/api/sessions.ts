@@ -39,6 +39,8 @@ export const SessionView = z.strictObject({
   watchers: z.array(z.string()),
   /** The vendor's line on what was changed. */
   closingNote: z.string().nullable(),
+  /** It is over, but the operator's hold of it was not released: nothing approved before it opens there. */
+  holdStands: z.boolean(),
   /** `none`: the session ended before it reached its asset, so there was nothing to record. */
   recording: z.enum(['running', 'none', 'arriving', 'complete', 'recovered', 'missing']),
 })
@@ -91,6 +93,7 @@ export const sessionsApi = routes({
     access: only('vendor', 'operator', 'approver', 'auditor'),
     query: z.strictObject({
       live: z.enum(['true', 'false']).optional(),
+      holdStands: z.literal('true').optional(),
       siteId: Id.optional(),
       assetId: Id.optional(),
       personId: Id.optional(),
@@ -131,7 +134,7 @@ export const sessionsApi = routes({
     response: SessionView,
   },
   'POST /api/sessions/:id/release': {
-    summary: 'Give the input back',
+    summary: 'Give the input back; also takes back the hold of a session that is over',
     access: operators,
     params: IdParams,
     body: z.strictObject({}),
