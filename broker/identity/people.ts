@@ -78,6 +78,7 @@ export class People {
       throw new Failure(400, 'roles-missing', 'Give at least one role at your site.', 'Add a role.')
     }
     return this.#db.tx(async (tx) => {
+      await this.#checkOwnPasskey(tx, caller.principal)
       if (body.vendorId !== null && !(await readVendor(tx, body.vendorId))) throw notFound('vendor')
       await checkSites(tx, body.roles)
       const person = await this.insert(tx, {
@@ -188,6 +189,7 @@ export class People {
     return this.#db.tx(async (tx) => {
       const { person, roles } = await this.#mine(tx, caller.principal, id)
       checkMayGrant(caller.principal, roles)
+      await this.#checkOwnPasskey(tx, caller.principal)
       if (person.issuer !== LOCAL_ISSUER) {
         throw conflict(
           'not-local',
@@ -217,7 +219,7 @@ export class People {
         throw conflict('confirmed-already', 'This passkey has been confirmed.', 'Nothing is left to do.')
       }
       await this.#audit.verifyObject(tx, 'passkey', passkey.id, canonicalPasskey(passkey))
-      await this.#checkConfirmer(tx, principal)
+      await this.#checkOwnPasskey(tx, principal)
       // Else one person makes the link, registers the passkey on it and confirms it, and is any approver they like.
       const alone = passkey.invitedBy === principal.personId
       if (alone && (await this.#others(tx, principal, id, roles))) {
@@ -334,6 +336,8 @@ export class People {
       ...wanted.filter((want) => !held.some((row) => same(row, want))),
       ...local.filter((row) => !wanted.some((want) => same(row, want))),
     ])
+    if (wanted.some((want) => !held.some((row) => same(row, want))))
+      await this.#checkOwnPasskey(tx, caller.principal)
     const changed = await setRoles(this.#audit, tx, person, wanted, {
       source: 'local',
       grantedBy: caller.principal.personId,
@@ -356,8 +360,12 @@ export class People {
     return { person, roles }
   }
 
-  /** The passkey that this administrator came in with must be theirs for certain: a set-up link makes nobody two. */
-  async #checkConfirmer(tx: Query, principal: Principal): Promise<void> {
+  /**
+   * The passkey that this administrator came in with must be theirs for certain, as somebody else has said: who makes a
+   * set-up link for another administrator and comes in by it is still one person, and neither confirms, invites nor
+   * gives roles as two.
+   */
+  async #checkOwnPasskey(tx: Query, principal: Principal): Promise<void> {
     if (principal.method !== 'passkey') return
     const used = await passkeyOfSignIn(tx, principal.signInId)
     if (

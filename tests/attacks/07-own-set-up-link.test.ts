@@ -5,7 +5,7 @@ import type { ApiClient } from '../lab/api-client.ts'
 import { SoftwareAuthenticator } from '../lab/software-authenticator.ts'
 
 /*
- * Threats 7 and 10: one administrator as any approver they like. Red without `invited-by-you`, `#checkConfirmer` or
+ * Threats 7 and 10: one administrator as any approver they like. Red without `invited-by-you`, `#checkOwnPasskey` or
  * `invitedBy` in canonicalPasskey (identity/people.ts, rows.ts).
  */
 
@@ -66,6 +66,7 @@ it('who made the set-up link does not confirm the passkey, as soon as somebody e
 
   const bob = await invite(ada, 'Bob', 'administrator')
   // An administrator who was made just now, and whose passkey nobody has confirmed, is no second person.
+  await expect(invite(bob.client, 'Puppet', 'approver')).rejects.toThrow('own-passkey-not-confirmed')
   const before = await invite(ada, 'Nina', 'approver')
   expect((await confirm(bob.client, before.id)).body).toMatchObject({ code: 'own-passkey-not-confirmed' })
   expect((await confirm(ada, bob.id)).status).toBe(200)
@@ -98,4 +99,23 @@ it('a set-up link for another administrator gives nobody that administrator’s 
   await asBob.setUp(setUpLink)
   const mallory = await invite(ada, 'Mallory', 'approver')
   expect((await confirm(asBob, mallory.id)).body).toMatchObject({ code: 'own-passkey-not-confirmed' })
+})
+
+it('and makes nobody anything: neither people nor links nor roles, only takes away', async () => {
+  const notConfirmed = { status: 409, body: { code: 'own-passkey-not-confirmed' } }
+  const zed = await invite(ada, 'Zed', 'administrator')
+  const direct = await invite(ada, 'Direct', 'approver')
+  await expect(invite(zed.client, 'Yan', 'approver')).rejects.toThrow('own-passkey-not-confirmed')
+  await expect(invite(zed.client, 'Yin', 'administrator')).rejects.toThrow('own-passkey-not-confirmed')
+  const link = { params: { id: direct.id }, body: { reason: 'lost' } }
+  expect(await zed.client.ask('POST /api/people/:id/set-up-link', link)).toMatchObject(notConfirmed)
+  const roles = (wanted: { role: 'approver' | 'operator'; siteId: string }[]) =>
+    zed.client.ask('PATCH /api/people/:id', {
+      params: { id: direct.id },
+      body: { roles: wanted, reason: 'moved' },
+    })
+  const approver = { role: 'approver', siteId } as const
+  expect(await roles([approver, { role: 'operator', siteId }])).toMatchObject(notConfirmed)
+  expect((await roles([])).status).toBe(200)
+  expect(await roles([approver])).toMatchObject(notConfirmed)
 })
