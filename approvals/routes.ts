@@ -9,7 +9,6 @@ import { beginDecision, finishDecision, withdrawApproval } from './decisions.ts'
 import { type ApprovalsDeps, actorOf, signInOf } from './deps.ts'
 import { askExtension } from './extensions.ts'
 import { readGround } from './ground.ts'
-import { requirePlainText } from './plain-text.ts'
 import { preview } from './preview.ts'
 import { editRequest, submitRequest, visibleGround, withdrawRequest } from './requests.ts'
 import type { RequestRow } from './rows.ts'
@@ -247,21 +246,7 @@ export function approvalsRoutes(deps: ApprovalsDeps, tickets: TicketReader): Rou
       }
     },
   }
-  return guarded(routes)
-}
-
-/** Every body is plain text before a handler sees it. */
-function guarded(routes: Routes): Routes {
-  const table = routes as unknown as Record<string, (context: { body: unknown }) => unknown>
-  return Object.fromEntries(
-    Object.entries(table).map(([key, handler]) => [
-      key,
-      async (context: { body: unknown }) => {
-        requirePlainText(context.body)
-        return handler(context)
-      },
-    ]),
-  ) as unknown as Routes
+  return routes
 }
 
 /** Registers a public key for signed ticket files. Two sites never share one. */

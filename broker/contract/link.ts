@@ -73,11 +73,12 @@ export const AnchorHead = z.strictObject({
 export type AnchorHead = z.infer<typeof AnchorHead>
 
 /*
- * What a gateway says, and what it passes on from an asset or a browser, is brought to a size and a range that rows and
- * log entries hold. Not refused: an event that is never taken stands before all later ones in the gateway's journal,
+ * What a gateway says, and what it passes on from an asset or a browser, is brought to a size, a range and characters that
+ * rows and log entries hold (no NUL, no half of a character). Not refused: an event that is never taken stands before all later ones in the gateway's journal,
  * so a hostile asset could silence its gateway with one long name.
  */
-const text = (limit: number) => z.string().transform((value) => value.slice(0, limit))
+const text = (limit: number) =>
+  z.string().transform((value) => value.slice(0, limit).toWellFormed().replaceAll('\0', '\ufffd'))
 const between = (low: number, high: number) =>
   z.number().transform((value) => Math.min(Math.max(value, low), high))
 const COUNT = Number.MAX_SAFE_INTEGER
@@ -110,7 +111,7 @@ export const GatewayEvent = z.discriminatedUnion('kind', [
     kind: z.literal('session-closed'),
     session: id,
     end: z.enum(SESSION_ENDS),
-    message: z.string().max(500),
+    message: text(500),
     by: text(200).nullable(),
     /** From the command or cause to the asset's socket being closed, ms: the proof of a stop. */
     closedAfterMs: between(0, MONTH_MS).nullable(),

@@ -19,6 +19,7 @@ import { Denials } from './denials.ts'
 import { refusal, sendRefusal, TooMany } from './errors.ts'
 import { describeAccess, OPENAPI_HEAD } from './openapi.ts'
 import type { PublicOrigin } from './origin.ts'
+import { requirePlainText } from './plain-text.ts'
 import { DEFAULT_LIMITS, type Limits, RateLimiter } from './rate-limit.ts'
 import { securityHeaders } from './security-headers.ts'
 import { registerWeb } from './static-files.ts'
@@ -204,6 +205,7 @@ function registerRoute(app: FastifyInstance, key: RouteKey, handlers: Handlers):
         },
       } as object,
       handler: async (request: FastifyRequest, reply: FastifyReply) => {
+        for (const part of ['params', 'query', 'body'] as const) requirePlainText(request[part], part)
         if (raw) reply.serializer((payload: unknown) => payload as string)
         return handler({
           params: request.params,

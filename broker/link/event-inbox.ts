@@ -4,12 +4,16 @@ import { unavailable } from '../store/sql.ts'
 
 /** Events of one gateway that wait for the database. Beyond this they stay in the gateway's journal alone. */
 const WAITING_LIMIT = 2_000
+/** So often an event is tried that fails although the database is there: two that met may pass each other. */
+const TRIES = 3
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000] as const
 
 export interface InboxDeps {
   clock: Clock
   /** Session row and audit entry in one transaction; idempotent. Throws DatabaseUnavailable to be called again. */
   commit(seq: number, event: GatewayEvent): Promise<void>
+  /** For an event that cannot be stored: puts on record that there was one, and that it is not. */
+  setAside(seq: number, event: GatewayEvent, error: unknown): Promise<void>
   /** Seconds until the next event may be committed; 0 for now. Takes one from the gateway's quota. */
   wait(): number
   /** Only after the commit. */
@@ -24,6 +28,7 @@ export interface InboxDeps {
  * the database is down it waits and tries again; once the queue is full, everything later is left to the gateway's
  * journal, because acknowledging past a hole would lose what is in it. One that reports without end is slowed down, not
  * cut short: each event is a log entry for good, and the log belongs to all.
+ * One that cannot be stored at all is set aside, with a trace: it must not stand before the ends and the gaps of others.
  */
 export class EventInbox {
   readonly #deps: InboxDeps
@@ -32,6 +37,8 @@ export class EventInbox {
   #leftOut = false
   #closed = false
   #attempt = 0
+  /** How often the first one in the queue could not be stored although the database was there. */
+  #failed = 0
   #timer: Timer | null = null
 
   constructor(deps: InboxDeps) {
@@ -69,10 +76,10 @@ export class EventInbox {
         try {
           await this.#deps.commit(next.seq, next.event)
         } catch (error) {
-          this.#retry(error)
-          return
+          if (!(await this.#setAside(next, error))) return
         }
         this.#attempt = 0
+        this.#failed = 0
         this.#waiting.shift()
         if (!this.#closed) this.#deps.acknowledge(next.seq)
       }
@@ -82,10 +89,28 @@ export class EventInbox {
     }
   }
 
-  #retry(error: unknown): void {
-    // Any other error is a bug or a row that was tampered with: it is told, and tried again too, since an event that is
-    // dropped would be gone for good.
-    if (!unavailable(error)) this.#deps.failed(error)
+  /** Whether it is done with; otherwise it will be tried again. */
+  async #setAside({ seq, event }: { seq: number; event: GatewayEvent }, error: unknown): Promise<boolean> {
+    if (!unavailable(error)) {
+      // A bug, a text that no row takes, or a row that was tampered with.
+      this.#deps.failed(error)
+      this.#failed += 1
+    }
+    if (this.#failed < TRIES) {
+      this.#retry()
+      return false
+    }
+    try {
+      await this.#deps.setAside(seq, event, error)
+      return true
+    } catch (cause) {
+      if (!unavailable(cause)) this.#deps.failed(cause)
+      this.#retry()
+      return false
+    }
+  }
+
+  #retry(): void {
     const wait = RETRY_MS[Math.min(this.#attempt, RETRY_MS.length - 1)] ?? 5_000
     this.#attempt += 1
     this.#timer = this.#deps.clock.after(wait, () => void this.#work())

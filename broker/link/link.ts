@@ -2,6 +2,7 @@ import { openAlarm } from '../audit/alarms.ts'
 import { BROKER } from '../audit/event.ts'
 import type { AuditLog } from '../audit/log.ts'
 import type { ControlDown, GatewayEvent } from '../contract/link.ts'
+import { sha256 } from '../domain/canonical.ts'
 import type { Clock } from '../domain/clock.ts'
 import type { JsonWebKeyPublic } from '../domain/grant.ts'
 import type { EvidenceSink } from '../domain/ports.ts'
@@ -210,6 +211,7 @@ export class GatewayLink {
   }
 
   /** Seconds that this gateway's next event waits. Over its quota there is an alarm and one entry, until it is closed. */
+        setAside: (seq, event, error) => this.#setAside(gateway, boot ?? '', seq, event, error),
   #quota(gateway: GatewayRow): number {
     const seconds = this.#events.take(gateway.id)
     // A flood of events must not become one of alarms.
@@ -246,13 +248,7 @@ export class GatewayLink {
     const { db, audit, clock } = this.#deps
     await db.tx(async (tx) => {
       const now = new Date(clock.wall())
-      const fresh = await tx`
-        INSERT INTO gateway_event_mark (gateway_id, boot, seq, at) VALUES (${gateway.id}, ${boot}, ${seq}, ${now})
-        ON CONFLICT (gateway_id, boot) DO UPDATE SET seq = excluded.seq, at = excluded.at
-        WHERE gateway_event_mark.seq < excluded.seq
-        RETURNING seq`
-      // Sent again because our acknowledgement was lost; it stands in the log already.
-      if (fresh.length === 0) return
+      if (!(await isFresh(tx, gateway, boot, seq, now))) return
       if (event.kind !== 'anchor') return await hooks.commit(tx, gateway, event)
       const anchor = checkAnchor(event)
       const { id } = await audit.record(tx, {
@@ -288,6 +284,36 @@ export class GatewayLink {
   }
 
   #compareClock(gateway: GatewayRow, wall: number): void {
+  /** An event that no row and no entry takes: its trace, and somebody to look at it. */
+  async #setAside(
+    gateway: GatewayRow,
+    boot: string,
+    seq: number,
+    event: GatewayEvent,
+    error: unknown,
+  ): Promise<void> {
+    const { db, audit, clock } = this.#deps
+    const { code } = (error ?? {}) as { code?: unknown }
+    await db.tx(async (tx) => {
+      if (!(await isFresh(tx, gateway, boot, seq, new Date(clock.wall())))) return
+      await audit.record(tx, {
+        action: 'gateway.event-unreadable',
+        actor: gatewayActor(gateway),
+        object: { kind: 'gateway', id: gateway.id },
+        result: 'failed',
+        reason: typeof code === 'string' ? code : 'not-storable',
+        ...('session' in event && event.session !== null ? { correlation: { session: event.session } } : {}),
+        details: { seq, kind: event.kind, hash: sha256(JSON.stringify(event)).toString('hex') },
+      })
+      await openAlarm(
+        tx,
+        'gateway-event-unreadable',
+        `gateway ${gateway.id}`,
+        `${gateway.name} reported something that could not be stored. The audit log has its hash.`,
+      )
+    })
+  }
+
     const { clock, clocks } = this.#deps
     clocks.compared(gateway.id, Math.round(wall - clock.wall())).catch((error) => {
       if (!unavailable(error)) this.#deps.failed(error)
@@ -326,3 +352,13 @@ export class GatewayLink {
 export function gatewayActor(gateway: GatewayRow) {
   return { kind: 'gateway' as const, id: gateway.id, name: gateway.name, organisation: null }
 }
+/** False for an event that was sent again because our acknowledgement was lost: it stands in the log already. */
+async function isFresh(tx: Tx, gateway: GatewayRow, boot: string, seq: number, now: Date): Promise<boolean> {
+  const fresh = await tx`
+    INSERT INTO gateway_event_mark (gateway_id, boot, seq, at) VALUES (${gateway.id}, ${boot}, ${seq}, ${now})
+    ON CONFLICT (gateway_id, boot) DO UPDATE SET seq = excluded.seq, at = excluded.at
+    WHERE gateway_event_mark.seq < excluded.seq
+    RETURNING seq`
+  return fresh.length > 0
+}
+

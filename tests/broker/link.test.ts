@@ -4,6 +4,7 @@ import path from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { CONTROL_PROTOCOL, type ControlDown, type ControlUp } from '../../broker/contract/link.ts'
+import { sha256 } from '../../broker/domain/canonical.ts'
 import { systemClock } from '../../broker/domain/clock.ts'
 import { newId } from '../../broker/domain/ids.ts'
 import { createLinkCa, LINK_NAME } from '../../broker/link/link-authority.ts'
@@ -263,6 +264,40 @@ describe('events', () => {
     again.say({ type: 'event', seq: 8, event: { ...event, below: false } })
     await until('it is acknowledged', () => again.acknowledged(8) === 1)
     again.ws.close()
+  })
+
+  it('one that cannot be stored leaves a trace and stands before nothing else', async () => {
+    // Red without `setAside` in link/event-inbox.ts: the next event is never taken.
+    const link = await new FakeGateway(port, caller).hello()
+    const heads = [
+      { recording: newId(), stream: 'screen' as const, segment: 0, seq: 2 ** 32 - 1, c: '00'.repeat(32) },
+    ]
+    const root = anchorTree(heads)?.root.toString('hex') ?? ''
+    const anchor = { kind: 'anchor' as const, root, size: 1, heads, at: 1 }
+    link.say({ type: 'event', seq: 0, event: anchor })
+    const storage = { kind: 'storage' as const, freeBytes: 5, reserveBytes: 10, below: false, at: 1 }
+    link.say({ type: 'event', seq: 1, event: storage })
+    await until('both are acknowledged', () => link.acknowledged(0) === 1 && link.acknowledged(1) === 1)
+    expect((await actions('gateway.event-unreadable')).at(-1)).toMatchObject({
+      object: { id: gatewayId },
+      details: { seq: 0, kind: 'anchor', hash: sha256(JSON.stringify(anchor)).toString('hex') },
+    })
+    const alarms = await plant.broker.store.db.sql`
+      SELECT 1 FROM alarm WHERE kind = 'gateway-event-unreadable' AND closed_at IS NULL`
+    expect(alarms).toHaveLength(1)
+    link.ws.close()
+  })
+
+  it('text that no row can hold is brought into a form that it can', async () => {
+    const link = await new FakeGateway(port, caller).hello()
+    link.say({
+      type: 'event',
+      seq: 0,
+      event: { kind: 'refused-by-gateway', session: null, code: 'a\0b\ud800', at: 1 } as never,
+    })
+    await until('it is acknowledged', () => link.acknowledged(0) === 1)
+    expect((await actions('gateway.refused')).at(-1)?.reason).toBe('a\ufffdb\ufffd')
+    link.ws.close()
   })
 
   it("about somebody else's session change nothing and are told", async () => {
