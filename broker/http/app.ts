@@ -252,29 +252,40 @@ function accessGate(options: AppOptions, cookies: Cookies): (request: FastifyReq
     const { key, spec } = request.routeOptions.config
     const urgent = key !== undefined && URGENT.has(key)
     const address = networkOf(request.ip)
-    take(urgent ? limiters.urgent : limiters.address, address)
+    const fromServer = key !== undefined && SERVER_TO_SERVER.has(key)
+    const token = fromServer ? null : cookies.read(request.headers.cookie, 'sign-in')
+    // A plant's people come from one address: only who is signed in may use up the way of stop and hold, and each
+    // their own. Neither look costs more than an HMAC.
+    const own = urgent && token !== null && isKnown(signIns, token, request)
+    take(own ? limiters.urgent : limiters.address, own ? signIns.csrfToken(token) : address)
     if (!key || !spec) return
     const change = request.method !== 'GET'
-    const fromServer = SERVER_TO_SERVER.has(key)
     // Whatever begins or ends a sign-in writes a row before anybody is known.
     if (spec.access.who === 'public' && (change || key.startsWith('GET /auth/'))) {
       take(limiters.signIn, address)
     }
     if (change && !fromServer) checkSameOrigin(request, options.origin)
 
-    const token = fromServer ? null : cookies.read(request.headers.cookie, 'sign-in')
     request.signInToken = token
     if (token !== null) request.principal = await whoIs(signIns, token, request.ip, urgent, spec)
     checkAccess(spec, request.principal, clock)
     if (request.principal) {
       if (!urgent) take(limiters.person, request.principal.personId)
       if (change && token !== null && spec.access.who !== 'public') {
-        const sent = request.headers['x-csrf-token']
-        if (typeof sent !== 'string' || !constantTimeEqual(sent, signIns.csrfToken(token)))
-          throw csrfFailure()
+        if (!hasCsrfToken(signIns, token, request)) throw csrfFailure()
       }
     }
   }
+}
+
+/** Without the database: this broker has seen the sign-in lately, or whoever calls has its CSRF token from one. */
+function isKnown(signIns: SignIns, token: string, request: FastifyRequest): boolean {
+  return hasCsrfToken(signIns, token, request) || signIns.authenticateFromMemory(token) !== null
+}
+
+function hasCsrfToken(signIns: SignIns, token: string, request: FastifyRequest): boolean {
+  const sent = request.headers['x-csrf-token']
+  return typeof sent === 'string' && constantTimeEqual(sent, signIns.csrfToken(token))
 }
 
 async function whoIs(

@@ -54,7 +54,7 @@ export interface Limits {
   signIn: Rate
   /** Per signed-in person. */
   person: Rate
-  /** Per address for stop and hold: a bucket of its own, so that other traffic never uses it up (threat 30). */
+  /** Per sign-in for stop and hold: a bucket of its own, so that other traffic never uses it up (threat 30). */
   urgent: Rate
 }
 

@@ -104,6 +104,43 @@ test('unknown and wrong fields are refused at the field, and nothing changes', a
   ])
 })
 
+test('text that no row, no hash and no gateway can hold is refused on every route (threat 10)', async () => {
+  // Red without `requirePlainText` in http/app.ts.
+  const request = {
+    endpointId: plant.site.id,
+    account: 'service',
+    features: [],
+    ticket: { system: 'file', key: 'CHG1' },
+    window: { opensAt: '2026-03-01T02:00:00.000Z', closesAt: '2026-03-01T03:00:00.000Z' },
+  }
+  const requests: [method: string, url: string, body: object | null][] = [
+    ['POST', '/api/requests', { ...request, purpose: 'firmware \0' }],
+    ['POST', '/api/requests', { ...request, purpose: 'firmware \ud800' }],
+    ['POST', `/api/sessions/${plant.site.id}/hold`, { cause: 'a\0b' }],
+    ['POST', `/api/sessions/${plant.site.id}/hold`, { cause: 'a\ud800b' }],
+    ['GET', '/api/people?search=%00', null],
+  ]
+  const app = buildApp({ ...options(), handlers: [stubs()], signIns: everybody() })
+  for (const [method, url, body] of requests) {
+    const answer = await app.inject({
+      method: method as 'GET',
+      url,
+      headers: {
+        origin: 'https://plant.example',
+        cookie: `__Host-sallyport-sign-in=${'A'.repeat(64)}`,
+        'x-csrf-token': 'token',
+      },
+      ...(body ? { payload: body } : {}),
+    })
+    expect({ url, status: answer.statusCode, code: answer.json().code }).toEqual({
+      url,
+      status: 422,
+      code: 'text-not-plain',
+    })
+  }
+  await app.close()
+})
+
 test('hostile bodies: not JSON, forms, too large, prototype games', async () => {
   const raw = (payload: string, type = 'application/json') =>
     broker.app.inject({
@@ -301,7 +338,7 @@ test('limits come before authentication, and stop keeps a way of its own (threat
       method,
       url,
       remoteAddress,
-      headers: { origin: 'https://plant.example', cookie: ada.cookieHeader() },
+      headers: { origin: 'https://plant.example', ...asAda() },
       ...(method === 'POST' ? { payload: {} } : {}),
     })
   for (let i = 0; i < 5; i++) expect((await send('GET', '/healthz')).statusCode).toBe(418)
@@ -442,6 +479,60 @@ test('without the database public pages and stop by memory still answer; everyth
   } finally {
     await cluster.server.start()
   }
+})
+
+/** What Ada's page sends with a change. */
+function asAda() {
+  const cookie = ada.cookieHeader()
+  return { cookie, 'x-csrf-token': broker.identity.csrfToken(cookie.slice(cookie.indexOf('=') + 1)) }
+}
+
+/** Somebody with every role, signed in freshly. */
+function everybody() {
+  const roles = (['vendor', 'approver', 'operator', 'auditor', 'administrator'] as const).map((role) => ({
+    role,
+    siteId: role === 'administrator' ? null : plant.site.id,
+  }))
+  const principal = {
+    personId: '0190a5d2-ac96-774b-bcce-b302099a8057',
+    issuer: 'local',
+    subject: 'x',
+    name: 'Olga',
+    vendorId: null,
+    roles,
+    signInId: '0190a5d2-ac96-774b-bcce-b302099a8058',
+    method: 'passkey',
+    authenticatedAt: broker.clock.wall(),
+  } as const
+  return {
+    authenticate: async () => principal,
+    authenticateFromMemory: () => principal,
+    csrfToken: () => 'token',
+  }
+}
+
+test('strangers at an operator’s address do not use up their stop (threat 30)', async () => {
+  const limited = buildApp({
+    ...options(),
+    handlers: [stubs()],
+    limits: { address: { burst: 5, perSecond: 0.001 }, urgent: { burst: 3, perSecond: 0.001 } },
+  })
+  const stop = (headers: Record<string, string>) =>
+    limited.inject({
+      method: 'POST',
+      url: '/api/sessions/0190a5d2-ac96-774b-bcce-b302099a8057/stop',
+      remoteAddress: '10.0.0.9',
+      headers: { origin: 'https://plant.example', ...headers },
+      payload: {},
+    })
+  const made = `__Host-sallyport-sign-in=${'A'.repeat(64)}`
+  for (let i = 0; i < 5; i++) expect((await stop(i % 2 ? { cookie: made } : {})).statusCode).toBe(401)
+  expect((await stop({})).statusCode).toBe(429)
+  expect((await stop({ cookie: made })).statusCode).toBe(429)
+  // Ada is known, though no operator here; her own bucket has an end too.
+  for (let i = 0; i < 3; i++) expect((await stop(asAda())).statusCode).toBe(403)
+  expect((await stop(asAda())).statusCode).toBe(429)
+  await limited.close()
 })
 
 test('a database that hangs does not hold up a stop', async () => {
