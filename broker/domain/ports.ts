@@ -51,7 +51,8 @@ export interface AccessPort {
 export interface EvidenceSink {
   /**
    * Put-once. `path` is one of `<recording>/<stream>/<n>.spr`, `<recording>/keys/<stream>-<n>.jwe`, checked by
-   * the sink; the bytes must have the given length and SHA-256 (hex) or nothing is kept.
+   * the sink; the bytes must have the given length and SHA-256 (hex) or nothing is kept. `busy`: to be sent again, because
+   * it could not be looked at now.
    */
   put(object: {
     gatewayId: string
@@ -59,11 +60,11 @@ export interface EvidenceSink {
     sha256: string
     length: number
     body: Readable
-  }): Promise<'stored' | 'same' | 'conflict' | 'mismatch'>
-  /** Checks the manifest against what has arrived; answers with the receipt (JWS), or says what is missing. */
+  }): Promise<'stored' | 'same' | 'conflict' | 'mismatch' | 'busy'>
+  /** Checks the manifest against what has arrived; answers with the receipt (JWS), or says what is missing; null: busy. */
   finish(manifest: {
     gatewayId: string
     recording: string
     jws: string
-  }): Promise<{ receipt: string } | { missing: string[] } | { refused: string }>
+  }): Promise<{ receipt: string } | { missing: string[] } | { refused: string } | null>
 }

@@ -45,10 +45,7 @@ export class EvidenceUpload {
       return sendJson(response, 400, { code: 'bad-upload' })
     if (length > LIMITS[kind]) return sendJson(response, 413, { code: 'too-large' })
     const mine = this.#running.get(gateway) ?? 0
-    if (mine >= PER_GATEWAY || this.#all >= IN_ALL) {
-      response.setHeader('retry-after', '2')
-      return sendJson(response, 503, { code: 'busy' })
-    }
+    if (mine >= PER_GATEWAY || this.#all >= IN_ALL) return busy(response)
     this.#running.set(gateway, mine + 1)
     this.#all += 1
     request.setTimeout(STALL_MS, () => request.destroy())
@@ -58,6 +55,7 @@ export class EvidenceUpload {
       if (kind === 'manifest') await this.#manifest(gateway, recording, length, request, response)
       else {
         const result = await this.#deps.sink.put({ gatewayId: gateway, path, sha256, length, body: request })
+        if (result === 'busy') return busy(response)
         const status = { stored: 201, same: 200, conflict: 409, mismatch: 422 }[result]
         sendJson(response, status, { code: result })
       }
@@ -93,10 +91,16 @@ export class EvidenceUpload {
     const jws = Buffer.concat(chunks).toString('latin1')
     if (got !== length) return sendJson(response, 422, { code: 'mismatch' })
     const result = await this.#deps.sink.finish({ gatewayId: gateway, recording, jws })
+    if (result === null) return busy(response)
     if ('missing' in result) return sendJson(response, 409, { code: 'missing', missing: result.missing })
     if ('refused' in result) return sendJson(response, 422, { code: 'refused', reason: result.refused })
     await this.#deps.finished(gateway, recording, jws)
     response.writeHead(200, { 'content-type': 'text/plain', 'cache-control': 'no-store' })
     response.end(result.receipt)
   }
+}
+
+function busy(response: ServerResponse): void {
+  response.setHeader('retry-after', '2')
+  sendJson(response, 503, { code: 'busy' })
 }

@@ -13,7 +13,8 @@ import {
   wrapKey,
 } from './evidence-store.ts'
 import type { ArchivePorts, Query, RecordedSession } from './ports.ts'
-import type { Replay } from './replay.ts'
+import type { Answered, Replay } from './replay.ts'
+import type { SegmentScan } from './scan.ts'
 
 /**
  * Where a gateway's evidence arrives. "Stored" and the receipt are said only of what was read back and matched: a
@@ -45,20 +46,16 @@ export function evidenceSink(store: EvidenceStore, replay: Replay, ports: Archiv
       if ((await finished()) && (await store.size(key)) === null) return 'conflict'
       const result = await store.put(key, sha256, length, body)
       const [, recording, stream, number] = parts
+      if (result !== 'stored' && result !== 'same') return result
+      if (!recording || (stream !== 'screen' && stream !== 'input') || !number) return result
       // What came in beside the manifest stays in the store, and is no part of what is shown.
-      if (result === 'stored' && (await finished())) return result
-      if (result !== 'stored' || !recording || (stream !== 'screen' && stream !== 'input') || !number)
-        return result
+      if (await finished()) return result
+      // Sent again: its first time may have ended between the bytes and the row.
+      if (result === 'same' && (await isListed(recording, stream, Number(number)))) return result
       const scanned = await replay.scan(recording, stream, Number(number))
+      if (notLookedAt(scanned)) return 'busy'
       // A segment that does not verify is kept all the same: it is evidence of what arrived. The manifest check says so.
-      if (scanned.ok) {
-        const { scan } = scanned
-        await ports.db.sql`
-          INSERT INTO recording_segment (recording, stream, number, bytes, sha256, t0_ms, t1_ms, chunks, activity)
-          VALUES (${recording}, ${stream}, ${Number(number)}, ${length}, ${scan.sha256}, ${scan.t0Ms}, ${scan.t1Ms},
-                  ${scan.chunks}, ${ports.db.sql.json(scan.activity)})
-          ON CONFLICT (recording, stream, number) DO NOTHING`
-      }
+      if (scanned.ok) await listSegment(recording, stream, Number(number), length, scanned.scan)
       return result
     },
 
@@ -82,6 +79,7 @@ export function evidenceSink(store: EvidenceStore, replay: Replay, ports: Archiv
         return { refused: 'manifest-foreign' }
       }
       const missing = await missingParts(manifest)
+      if (missing === null) return null
       if (missing.length > 0) return { missing }
 
       const bytes = Buffer.from(jws, 'ascii')
@@ -121,8 +119,33 @@ export function evidenceSink(store: EvidenceStore, replay: Replay, ports: Archiv
     },
   }
 
-  /** Segments and wraps that have not arrived, or that are not what the manifest says. */
-  async function missingParts(manifest: Manifest): Promise<string[]> {
+  async function isListed(recording: string, stream: string, number: number): Promise<boolean> {
+    const rows = await ports.db.sql`
+      SELECT 1 FROM recording_segment
+      WHERE recording = ${recording} AND stream = ${stream} AND number = ${number}`
+    return rows.length > 0
+  }
+
+  /** Replay, search and the timeline know of a segment by its row alone. */
+  async function listSegment(
+    recording: string,
+    stream: string,
+    number: number,
+    bytes: number,
+    scan: SegmentScan,
+  ): Promise<void> {
+    await ports.db.sql`
+      INSERT INTO recording_segment (recording, stream, number, bytes, sha256, t0_ms, t1_ms, chunks, activity)
+      VALUES (${recording}, ${stream}, ${number}, ${bytes}, ${scan.sha256}, ${scan.t0Ms}, ${scan.t1Ms},
+              ${scan.chunks}, ${ports.db.sql.json(scan.activity)})
+      ON CONFLICT (recording, stream, number) DO NOTHING`
+  }
+
+  /**
+   * Segments and wraps that have not arrived, or that are not what the manifest says. Null when that could not be told
+   * now. What matches is listed from here on at the latest: no stretch of a whole recording is left out of the replay.
+   */
+  async function missingParts(manifest: Manifest): Promise<string[] | null> {
     const missing: string[] = []
     for (const segment of manifest.segments) {
       const name = `${segment.stream}/${segment.number}`
@@ -132,6 +155,7 @@ export function evidenceSink(store: EvidenceStore, replay: Replay, ports: Archiv
       const size = await store.size(segmentKey(manifest.recording, segment.stream, segment.number))
       const scanned =
         size === null ? null : await replay.scan(manifest.recording, segment.stream, segment.number)
+      if (scanned && notLookedAt(scanned)) return null
       const matches =
         scanned?.ok === true &&
         size === segment.bytes + segment.torn_bytes &&
@@ -142,6 +166,7 @@ export function evidenceSink(store: EvidenceStore, replay: Replay, ports: Archiv
         scanned.scan.chunks === segment.chunks &&
         scanned.scan.final === segment.final
       if (!matches) missing.push(`${name}.spr`)
+      else await listSegment(manifest.recording, segment.stream, segment.number, size, scanned.scan)
     }
     return missing
   }
@@ -200,4 +225,9 @@ export function evidenceSink(store: EvidenceStore, replay: Replay, ports: Archiv
       UPDATE recording SET first_index = ${firstIndex}, last_index = ${lastIndex} WHERE id = ${session.recording}`
     return { firstIndex, lastIndex }
   }
+}
+
+/** Refused for load, or lost with its thread: nothing is known of the bytes. */
+function notLookedAt(answer: Answered<unknown>): boolean {
+  return !answer.ok && (answer.code === 'replay-busy' || answer.code === 'replay-lost')
 }

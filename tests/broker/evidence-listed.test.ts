@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { Readable } from 'node:stream'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { openFolderStore } from '../../recordings/archive/folder-store.ts'
+import type { ArchivePorts } from '../../recordings/archive/ports.ts'
+import type { Replay } from '../../recordings/archive/replay.ts'
+import { evidenceSink } from '../../recordings/archive/sink.ts'
+
+/*
+ * A segment is replayed and searched by its row. One that could not be looked at for load, or whose upload ended between
+ * the bytes and the row, gets it when it is sent again. Red when `put` returns `same` before the scan.
+ */
+
+const RECORDING = '0192f7a0-0000-7000-8000-000000000011'
+const GATEWAY = '0192f7a0-0000-7000-8000-000000000012'
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'sallyport-listed-'))
+})
+afterAll(() => rm(folder, { recursive: true, force: true }))
+
+it.each(['replay-busy', 'replay-lost'])('a scan that ended as %s is made again', async (code) => {
+  const store = await openFolderStore(path.join(folder, code), 0)
+  const listed = new Set<unknown>()
+  const sql = Object.assign(
+    async (text: TemplateStringsArray, ...values: unknown[]) => {
+      if (text.join('').includes('INSERT INTO recording_segment')) listed.add(values[2])
+      return text.join('').includes('SELECT 1') && listed.has(values[2]) ? [{}] : []
+    },
+    { json: (value: unknown) => value },
+  )
+  const ports = {
+    db: { sql },
+    sessionOfRecording: async () => ({ session: 's', recording: RECORDING, gateway: GATEWAY }),
+    now: () => Date.now(),
+  } as unknown as ArchivePorts
+  let scans = 0
+  const replay = {
+    scan: async () => {
+      scans += 1
+      return scans === 1
+        ? { ok: false, code }
+        : { ok: true, scan: { sha256: '', t0Ms: 0, t1Ms: 1, chunks: 1, activity: [] } }
+    },
+  } as unknown as Replay
+  const sink = evidenceSink(store, replay, ports)
+  const bytes = Buffer.from('a segment')
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  const put = () =>
+    sink.put({
+      gatewayId: GATEWAY,
+      path: `${RECORDING}/screen/0.spr`,
+      sha256,
+      length: bytes.length,
+      body: Readable.from([bytes]),
+    })
+  expect(await put()).toBe('busy')
+  expect(listed.size).toBe(0)
+  expect(await put()).toBe('same')
+  expect([...listed]).toEqual([0])
+  expect(await put()).toBe('same')
+  expect(scans).toBe(2)
+})
