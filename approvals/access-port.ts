@@ -58,6 +58,8 @@ export function accessPort(
       return {
         snapshot: gathered.snapshot,
         snapshotHash: gathered.facts.request.snapshotHash,
+        // Nothing has changed since: the decision just now would have said so.
+        address: { host: gathered.ground.address, port: gathered.ground.port },
         features: obligations.features,
         viewOnly: obligations.viewOnly,
         inputDuringGrace: obligations.ending.inputDuringGrace,

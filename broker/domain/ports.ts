@@ -31,6 +31,8 @@ export interface AskAccess {
 export interface ApprovedRequest {
   snapshot: RequestSnapshot
   snapshotHash: string
+  /** The asset's address as it was approved, unresolved. */
+  address: { host: string; port: number }
   features: Feature[]
   viewOnly: boolean
   inputDuringGrace: boolean

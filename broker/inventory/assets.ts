@@ -38,6 +38,8 @@ type EndpointView = AssetView['endpoints'][number]
 export interface Target {
   gatewayId: string
   address: { host: string; port: number }
+  /** What was resolved, as the asset and its endpoint have it. */
+  named: { host: string; port: number }
   zone: string
 }
 
@@ -295,7 +297,8 @@ export class Assets {
     const { gatewayId, endpoint, asset, zone } = found
     // After the transaction: a resolver that is slow must not hold a connection.
     const host = await resolveAddress(asset.address, zone.ranges, this.#deps.resolve)
-    return { gatewayId, address: { host, port: endpoint.port }, zone: zone.name }
+    const { port } = endpoint
+    return { gatewayId, address: { host, port }, named: { host: asset.address, port }, zone: zone.name }
   }
 
   /**

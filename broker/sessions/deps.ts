@@ -14,6 +14,8 @@ import type { Hints } from './hints.ts'
 export interface Target {
   gatewayId: string
   address: { host: string; port: number }
+  /** What was resolved, as the inventory has it. */
+  named: { host: string; port: number }
   zone: string
 }
 

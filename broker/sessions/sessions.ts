@@ -223,6 +223,9 @@ export class Sessions {
     const target = await deps.target(approved.snapshot.endpoint)
     if (!target || target.gatewayId !== facts.gateway?.id)
       throw await this.#denied(caller, requestId, facts, [{ code: 'gateway-missing' }])
+    // An administrator who edits the address just now must not move what was approved to another machine.
+    if (hashOf(target.named) !== hashOf(approved.address))
+      throw await this.#denied(caller, requestId, facts, [{ code: 'request-changed', fields: ['address'] }])
     const grant = this.#grant(facts, decision, approved, target, now)
     if (grant.exp <= grant.iat)
       throw await this.#denied(caller, requestId, facts, [{ code: 'window-over', closedAt: decision.until }])
@@ -232,6 +235,8 @@ export class Sessions {
     const live = this.#remember(row, grant, null)
     live.decideAt = deps.clock.monotonic() + RENEW_MS
     await this.#tellGateway(live, jws)
+    // What was lost between the decision and here told nobody yet: this session was not among the running ones.
+    live.decideAt = Number.NEGATIVE_INFINITY
     deps.audit.checkpoint().catch((error) => this.#quiet(error))
     deps.hints.publish('sessions')
     deps.hints.publish('requests')

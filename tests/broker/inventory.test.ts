@@ -94,6 +94,7 @@ test('from nothing to complete: the asset says what is missing', async () => {
   expect(await broker.inventory.target(endpointId)).toEqual({
     gatewayId,
     address: { host: '10.20.30.41', port: 22 },
+    named: { host: '10.20.30.41', port: 22 },
     zone: 'Robot cell 4',
   })
   const credential = await broker.inventory.credential(sql, endpointId, 'engineer')
