@@ -420,6 +420,16 @@ describe('commands', () => {
   })
 })
 
+describe('an asset that shows another host key at a later key exchange', () => {
+  it('ends the session as changed, and reports the key that was seen', async () => {
+    const { session, source, events } = await live()
+    source.events.closed('identity-changed', { algorithm: 'ssh-ed25519', fingerprint: 'SHA256:other' })
+    await session.whenClosed
+    expect(events).toContainEqual(expect.objectContaining({ kind: 'identity-changed', seen: 'SHA256:other' }))
+    expect(events.at(-1)).toMatchObject({ kind: 'session-closed', end: 'target-identity-changed' })
+  })
+})
+
 describe('an asset that tries to open channels', () => {
   it('is told of some times, and then loses the session: the log is not its to fill', async () => {
     const { source, session, events } = await live()

@@ -321,8 +321,9 @@ export class Session {
         this.#mark(`refused: the asset tried to open ${channel}`)
         this.#report({ kind: 'channel-refused', session: this.id, channel, at: this.#clock.wall() })
       },
-      closed: (code) => {
+      closed: (code, seen) => {
         this.#output.flush()
+        if (seen && !this.#ending()) this.#identityChanged(seen.fingerprint)
         this.#finish(endOf(code, true), null, null)
         this.#assetGone.resolve()
       },
@@ -334,14 +335,7 @@ export class Session {
     }
     if (!answer.ok) {
       const { code, message, seen } = answer.failure
-      if (seen)
-        this.#report({
-          kind: 'identity-changed',
-          session: this.id,
-          expected: this.#grant.identities.map((identity) => identity.fingerprint),
-          seen: seen.fingerprint,
-          at: this.#clock.wall(),
-        })
+      if (seen) this.#identityChanged(seen.fingerprint)
       this.#finish(endOf(code, false), message, null)
       return
     }
@@ -354,6 +348,11 @@ export class Session {
     // A source starts paused.
     this.#paused = true
     this.#pace()
+  }
+
+  #identityChanged(seen: string): void {
+    const expected = this.#grant.identities.map((identity) => identity.fingerprint)
+    this.#report({ kind: 'identity-changed', session: this.id, expected, seen, at: this.#clock.wall() })
   }
 
   /** False when the session is over, be it for want of a recording. */

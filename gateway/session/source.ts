@@ -24,8 +24,11 @@ export interface SourceEvents {
   drain(): void
   /** The asset tried to open something of its own; it was refused. */
   channelRefused(channel: string): void
-  /** Once, after which nothing else comes. */
-  closed(code: 'asset-lost' | 'shell-ended'): void
+  /** Once, after which nothing else comes. `seen`: what the asset showed, only with identity-changed. */
+  closed(
+    code: 'asset-lost' | 'shell-ended' | 'identity-changed',
+    seen?: { algorithm: string; fingerprint: string },
+  ): void
 }
 
 /** What logs in at the asset. Held only between the one fetch and the log-in. */

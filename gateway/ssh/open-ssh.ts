@@ -72,6 +72,8 @@ class Opening {
   readonly #done: (answer: Answer) => void
   #settled = false
   #identity: { algorithm: string; fingerprint: string } | null = null
+  /** Another key than a pinned one, shown at a later key exchange. */
+  #changed: { algorithm: string; fingerprint: string } | null = null
   #algorithms: Record<string, string> = {}
   #tried = false
   #wipe: () => void = () => {}
@@ -150,12 +152,19 @@ class Opening {
     this.#settle({ ok: false, failure: sshFailure(code, seen) })
   }
 
+  /**
+   * Asked at every key exchange (RFC 4253 section 9), so also in the middle of a session; on false ssh2 disconnects,
+   * which the source then tells as a changed identity.
+   */
   #isPinned(blob: Buffer): boolean {
     const seen = describeHostKey(blob)
     const pinned = this.#target.identities.some((identity) => same(identity.fingerprint, seen.fingerprint))
-    if (!pinned) this.#fail('identity-changed', seen)
-    else this.#identity = seen
-    return pinned && !this.#settled
+    if (pinned) this.#identity = seen
+    else {
+      this.#changed = seen
+      this.#fail('identity-changed', seen)
+    }
+    return pinned
   }
 
   #handshake(negotiated: NegotiatedAlgorithms): void {
@@ -261,7 +270,11 @@ class Opening {
     }
     this.client.removeAllListeners('error')
     this.client.removeAllListeners('close')
-    const source = terminalSource(this.client, this.#socket, channel, this.#events)
+    const source = terminalSource(this.client, this.#socket, channel, {
+      ...this.#events,
+      closed: (code) =>
+        this.#changed ? this.#events.closed('identity-changed', this.#changed) : this.#events.closed(code),
+    })
     this.#settle({ ok: true, opened: { source, identity, algorithms: this.#algorithms } })
   }
 }

@@ -14,7 +14,7 @@ afterEach(() => {
   for (const stop of stops.splice(0)) stop()
 })
 
-async function asset(config: Partial<ServerConfig>, onConnection: (client: Connection) => void) {
+function hostKey() {
   const { privateKey } = generateKeyPairSync('ec', {
     namedCurve: 'P-256',
     privateKeyEncoding: { type: 'sec1', format: 'pem' },
@@ -22,6 +22,11 @@ async function asset(config: Partial<ServerConfig>, onConnection: (client: Conne
   })
   const parsed = ssh2.utils.parseKey(privateKey)
   if (parsed instanceof Error) throw parsed
+  return { privateKey, parsed }
+}
+
+async function asset(config: Partial<ServerConfig>, onConnection: (client: Connection) => void) {
+  const { privateKey, parsed } = hostKey()
   const attempts: string[] = []
   const server = new ssh2.Server({ hostKeys: [privateKey], ...config }, (client) => {
     client.on('error', () => {})
@@ -39,14 +44,14 @@ async function asset(config: Partial<ServerConfig>, onConnection: (client: Conne
 }
 
 async function connect(to: { port: number; identity: { algorithm: string; fingerprint: string } }) {
-  const heard = { text: '', refused: [] as string[], fetched: 0 }
+  const heard = { text: '', refused: [] as string[], fetched: 0, closed: [] as unknown[] }
   const events: SourceEvents = {
     output: (bytes) => {
       heard.text += bytes.toString()
     },
     drain: () => {},
     channelRefused: (channel) => heard.refused.push(channel),
-    closed: () => {},
+    closed: (...why) => heard.closed.push(why),
   }
   const answer = await openSsh(
     {
@@ -77,6 +82,44 @@ const shell = (client: Connection, then: () => void) => {
     })
   })
 }
+
+describe('a key exchange in the middle of a session', () => {
+  async function rekeyed(change: (client: Connection) => void) {
+    const host = await asset({}, (client) => {
+      client.on('session', (accept) => {
+        const session = accept()
+        session.on('pty', (acceptPty) => acceptPty?.())
+        session.on('shell', (acceptShell) => {
+          const channel = acceptShell()
+          channel.on('data', () => {
+            change(client)
+            client.rekey(() => channel.write('new keys'))
+          })
+        })
+      })
+    })
+    const { answer, heard } = await connect(host)
+    if (!answer.ok) throw new Error(answer.failure.code)
+    answer.opened.source.resume()
+    answer.opened.source.write(Buffer.from('x'))
+    await until(() => heard.text !== '' || heard.closed.length > 0)
+    return heard
+  }
+
+  it('changes nothing when the asset is the same', async () => {
+    expect(await rekeyed(() => {})).toMatchObject({ text: 'new keys', closed: [] })
+  })
+
+  it('with another host key ends the session as that, and says which key was seen', async () => {
+    const { parsed } = hostKey()
+    const heard = await rekeyed((client) => {
+      const { _protocol } = client as unknown as { _protocol: { _hostKeys: Record<string, unknown> } }
+      _protocol._hostKeys['ecdsa-sha2-nistp256'] = parsed
+    })
+    expect(heard.closed).toEqual([['identity-changed', describeHostKey(parsed.getPublicSSH())]])
+    expect(heard.text).toBe('')
+  })
+})
 
 describe('what an asset tries to open towards the gateway', () => {
   it('is refused on the wire and reported: forwarded-tcpip, x11, agent, streamlocal, unknown', async () => {

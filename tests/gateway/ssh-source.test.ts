@@ -169,6 +169,35 @@ describe.skipIf(missing)(`ssh source against OpenSSH${missing ? ` (skipped: ${mi
   })
 })
 
+describe.skipIf(missing)('an asset that asks for new keys every megabyte (RekeyLimit)', () => {
+  it('goes on, in both directions, with every byte of both sides', async () => {
+    const lab = await startOpenssh({ extra: ['RekeyLimit 1M'] })
+    try {
+      const { heard, events } = listener()
+      const opened = await openSsh(target(lab), passwordOf(lab), events, never)
+      if (!opened.ok) throw new Error(opened.failure.code)
+      const { source } = opened.opened
+      source.resume()
+      const hears = async (text: string) => {
+        await until(() => heard.closed !== null || heard.text.includes(text), text, 30_000)
+        expect(heard.closed).toBeNull()
+      }
+      source.write(Buffer.from("head -c 3000000 /dev/zero | tr '\\0' x; echo END-$((40+2))\n"))
+      await hears('END-42')
+      expect(heard.text.match(/x{1000,}/)?.[0].length).toBe(3_000_000)
+      const count = 'stty raw -echo; echo READY-$((1+1)); head -c 2000000 | tr -d x | wc -c; stty sane'
+      source.write(Buffer.from(`${count}; echo DONE-$((1+1))\n`))
+      await hears('READY-2')
+      for (let sent = 0; sent < 2_000_000; sent += 20_000) source.write(Buffer.alloc(20_000, 'x'))
+      await hears('DONE-2')
+      expect(heard.text).toMatch(/READY-2\s+0\s+DONE-2/)
+      source.destroy()
+    } finally {
+      await lab.stop()
+    }
+  })
+})
+
 describe.skipIf(missing)('keyboard-interactive against OpenSSH', () => {
   it('answers the password prompt of PAM', async () => {
     const lab = await startOpenssh({ keyboardInteractive: true, publicKey: false })
