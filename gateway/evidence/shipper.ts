@@ -13,6 +13,8 @@ import type { UploadAnswer } from './upload.ts'
 const FIRST_RETRY_MS = 1000
 const LONGEST_RETRY_MS = 60_000
 const AT_ONCE = 2
+/** Refusals and lost connections are a matter of time; one that goes on for so many attempts is told. */
+const TELL_AFTER = 5
 
 export interface ShipperDeps {
   spool: string
@@ -24,7 +26,7 @@ export interface ShipperDeps {
     file(broker: string, path: string, from: string): Promise<UploadAnswer>
     text(broker: string, path: string, text: string): Promise<UploadAnswer>
   }
-  /** Something that a person must look at: evidence that the broker does not take. */
+  /** Something that a person must look at: evidence that does not get to the broker. Once for each cause. */
   problem(recording: string, what: string): void
 }
 
@@ -38,6 +40,8 @@ export class Shipper {
   readonly #sent = new Map<string, Set<string>>()
   readonly #due = new Map<string, { attempt: number; at: number }>()
   readonly #working = new Set<string>()
+  /** What was told of a recording already. */
+  readonly #told = new Map<string, Set<string>>()
   #timer: NodeJS.Timeout | null = null
   #stopped = false
   #idle: (() => void)[] = []
@@ -48,7 +52,7 @@ export class Shipper {
 
   /** Recordings whose receipt has not come yet. */
   get waiting(): number {
-    return this.#due.size + this.#working.size
+    return this.#due.size + [...this.#working].filter((recording) => !this.#due.has(recording)).length
   }
 
   /** Removes what a crash left of recordings that were delivered. Before the recovery, which must not see them. */
@@ -64,9 +68,8 @@ export class Shipper {
       if (await exists(manifestFile(recordingFolder(this.#deps.spool, recording)))) this.ship(recording)
   }
 
-  /** The recording is over and has its manifest. */
+  /** The recording is over and has its manifest. While its finished segments are being sent, the order waits for that. */
   ship(recording: string): void {
-    if (this.#working.has(recording)) return
     this.#due.set(recording, { attempt: 0, at: 0 })
     this.#work()
   }
@@ -78,8 +81,9 @@ export class Shipper {
     this.#working.add(recording)
     try {
       await this.#sendParts(broker, recording, false)
-    } catch {
-      // Tried again with the next round.
+    } catch (error) {
+      // Sent again with the next round.
+      if (isLocal(error)) this.#tell(recording, error.message)
     } finally {
       this.#working.delete(recording)
       this.#work()
@@ -107,50 +111,73 @@ export class Shipper {
     const now = performance.now()
     for (const [recording, entry] of this.#due) {
       if (this.#working.size >= AT_ONCE) return
-      if (entry.at > now) continue
+      if (entry.at > now || this.#working.has(recording)) continue
       this.#due.delete(recording)
       this.#working.add(recording)
       void this.#deliver(recording)
-        .catch(() => false)
-        .then((delivered) => {
+        .catch((error: unknown): Outcome => {
+          if (isLocal(error)) this.#tell(recording, error.message)
+          return { delivered: false, why: error instanceof Error ? error.message : String(error) }
+        })
+        .then(({ delivered, why }) => {
           this.#working.delete(recording)
-          if (!delivered) {
-            const wait = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(entry.attempt, 10))
-            const at = performance.now() + wait * (0.5 + Math.random() / 2)
-            this.#due.set(recording, { attempt: entry.attempt + 1, at })
-          }
+          if (delivered) this.#told.delete(recording)
+          else this.#later(recording, entry.attempt, why)
           this.#work()
         })
     }
-    const next = Math.min(...[...this.#due.values()].map((entry) => entry.at))
+    const next = Math.min(
+      ...[...this.#due].flatMap(([recording, entry]) => (this.#working.has(recording) ? [] : [entry.at])),
+    )
     if (Number.isFinite(next)) {
       this.#timer = setTimeout(() => this.#work(), Math.max(50, next - performance.now()))
       this.#timer.unref()
     }
   }
 
-  async #deliver(recording: string): Promise<boolean> {
+  /** `why`: null while no broker is linked, which the link itself tells. */
+  #later(recording: string, attempt: number, why: string | null): void {
+    // `ship` has been called again meanwhile.
+    if (this.#due.has(recording)) return
+    const wait = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** Math.min(attempt, 10))
+    this.#due.set(recording, {
+      attempt: attempt + 1,
+      at: performance.now() + wait * (0.5 + Math.random() / 2),
+    })
+    if (attempt + 1 >= TELL_AFTER && why !== null) this.#tell(recording, why)
+  }
+
+  #tell(recording: string, what: string): void {
+    const told = this.#told.get(recording) ?? new Set()
+    this.#told.set(recording, told)
+    if (told.has(what)) return
+    told.add(what)
+    this.#deps.problem(recording, what)
+  }
+
+  async #deliver(recording: string): Promise<Outcome> {
     const broker = this.#deps.broker()
-    if (!broker) return false
+    if (!broker) return { delivered: false, why: null }
     const { spool, uploader } = this.#deps
     const jws = await readFile(manifestFile(recordingFolder(spool, recording)), 'latin1')
-    if (!(await this.#sendParts(broker, recording, true))) return false
+    const refused = await this.#sendParts(broker, recording, true)
+    if (refused !== null) return { delivered: false, why: refused }
     const answer = await uploader.text(broker, `${recording}/manifest.jws`, jws)
     if (answer.status !== 200) {
       // What it says is missing is sent again from the start.
       this.#sent.delete(recording)
-      if (answer.status === 422 || answer.status === 403)
-        this.#deps.problem(recording, `manifest: ${answer.body.slice(0, 200)}`)
-      return false
+      const why = refusalOf('manifest', answer)
+      if (answer.status === 422 || answer.status === 403) this.#tell(recording, why)
+      return { delivered: false, why }
     }
     const receipt = answer.body.trim()
     if (!(await this.#counts(receipt, recording, jws))) {
-      this.#deps.problem(recording, 'the receipt does not verify')
-      return false
+      this.#tell(recording, 'the receipt does not verify')
+      return { delivered: false, why: null }
     }
     await writePrivate(this.#receiptFile(recording), receipt)
     await this.#remove(recording)
-    return true
+    return { delivered: true, why: null }
   }
 
   /** A receipt by a key that the broker uses, over exactly this manifest. */
@@ -166,8 +193,11 @@ export class Shipper {
     )
   }
 
-  /** `all`: the recording is over. Otherwise only segments that have a successor, which no one writes any more. */
-  async #sendParts(broker: string, recording: string, all: boolean): Promise<boolean> {
+  /**
+   * `all`: the recording is over. Otherwise only segments that have a successor, which no one writes any more. What was
+   * refused, or null.
+   */
+  async #sendParts(broker: string, recording: string, all: boolean): Promise<string | null> {
     const folder = recordingFolder(this.#deps.spool, recording)
     const sent = this.#sent.get(recording) ?? new Set<string>()
     this.#sent.set(recording, sent)
@@ -175,13 +205,14 @@ export class Shipper {
       if (sent.has(path)) continue
       const answer = await this.#deps.uploader.file(broker, `${recording}/${path}`, file)
       if (answer.status !== 200 && answer.status !== 201) {
-        if (answer.status === 409 || answer.status === 422)
-          this.#deps.problem(recording, `${path}: ${answer.body.slice(0, 200)}`)
-        return false
+        const why = refusalOf(path, answer)
+        if (answer.status === 403 || answer.status === 409 || answer.status === 422)
+          this.#tell(recording, why)
+        return why
       }
       sent.add(path)
     }
-    return true
+    return null
   }
 
   #receiptFile(recording: string): string {
@@ -192,6 +223,20 @@ export class Shipper {
     this.#sent.delete(recording)
     await rm(recordingFolder(this.#deps.spool, recording), { recursive: true, force: true })
   }
+}
+
+interface Outcome {
+  delivered: boolean
+  why: string | null
+}
+
+function refusalOf(what: string, { status, body }: UploadAnswer): string {
+  return `${what}: ${status} ${body.slice(0, 200)}`
+}
+
+/** A failure of this machine's disk, which no waiting mends; `syscall` of a network failure is another. */
+function isLocal(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && 'path' in error && 'syscall' in error
 }
 
 async function parts(folder: string, all: boolean): Promise<{ path: string; file: string }[]> {
