@@ -63,7 +63,10 @@ class FakeSource implements TerminalSource {
     this.written.push(Buffer.from(bytes).toString())
     return this.takes
   }
-  resize() {}
+  sizes: string[] = []
+  resize(cols: number, rows: number) {
+    this.sizes.push(`${cols}x${rows}`)
+  }
   pause() {
     this.reading = false
   }
@@ -417,6 +420,57 @@ describe('commands', () => {
     expect(source.destroyed).toBe(false)
     expect(session.refusal(ticket('attach'))).toBe('access-withdrawn')
     expect(session.refusal(ticket('watch'))).toBeNull()
+  })
+})
+
+describe('resizes', () => {
+  const resize = (browser: FakeBrowser, cols: number) =>
+    browser.listener?.message({ type: 'resize', cols, rows: 30 })
+
+  it('the newest counts, ten times a second', async () => {
+    const { browser, source, clock, session } = await live()
+    for (let cols = 100; cols < 200; cols++) resize(browser, cols)
+    expect(source.sizes).toEqual(['100x30'])
+    clock.advance(99)
+    expect(source.sizes).toHaveLength(1)
+    clock.advance(1)
+    expect(source.sizes).toEqual(['100x30', '199x30'])
+    clock.advance(1000)
+    expect(source.sizes).toHaveLength(2)
+    resize(browser, 90)
+    resize(browser, 91)
+    session.command({ command: 'stop', end: 'site-locked', by: 'O', cause: '', receivedAt: 0 })
+    clock.advance(1000)
+    expect(source.sizes.at(-1)).toBe('90x30')
+    await session.whenClosed
+  })
+
+  it('wait while the input is frozen', async () => {
+    const { browser, source, session, clock } = await live()
+    const order = { end: 'operator-stopped' as const, by: 'Olga', cause: 'look', receivedAt: 0 }
+    session.command({ ...order, command: 'hold' })
+    resize(browser, 100)
+    resize(browser, 101)
+    clock.advance(1000)
+    expect(source.sizes).toEqual([])
+    session.command({ ...order, command: 'release' })
+    expect(source.sizes).toEqual(['101x30'])
+  })
+
+  it('of somebody who may only look reach nothing', async () => {
+    const { browser, source, clock } = await live({ viewOnly: true })
+    resize(browser, 100)
+    clock.advance(1000)
+    expect(source.sizes).toEqual([])
+  })
+
+  it('of a browser that comes back are there before its screen is painted', async () => {
+    const { browser, source, session, ticket } = await live()
+    browser.listener?.closed()
+    const next = new FakeBrowser()
+    session.attach(next, ticket('attach'))
+    next.listener?.message({ type: 'start', cols: 120, rows: 40 })
+    expect(source.sizes).toEqual(['120x40'])
   })
 })
 

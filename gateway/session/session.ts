@@ -26,6 +26,7 @@ import type { Browser } from './browser.ts'
 import { type Budget, budgetOf, left } from './budget.ts'
 import { FairShare, type TypingBoard } from './fair-share.ts'
 import { OutputJoin } from './output-join.ts'
+import { ResizePace, type Size } from './resize-pace.ts'
 import { sentenceFor } from './sentences.ts'
 import type { SourceEvents, TerminalSource } from './source.ts'
 import { Viewer } from './viewer.ts'
@@ -117,6 +118,7 @@ export class Session {
   readonly #born: number
   readonly #output: OutputJoin
   readonly #share: FairShare
+  readonly #resizes: ResizePace
   #grant: Grant
   #state: MachineState = { name: 'opening' }
   #permit: Budget
@@ -165,6 +167,11 @@ export class Session {
     this.#warnings = warningsLeft(left(this.#permit, this.#clock))
     this.#output = new OutputJoin((bytes) => this.#show(bytes))
     this.#share = new FairShare(ports.typing, this.id, this.#clock, () => this.#pace())
+    this.#resizes = new ResizePace(
+      this.#clock,
+      () => this.#source !== null && this.#mayAct(),
+      (size) => this.#resize(size),
+    )
     this.#arm()
   }
 
@@ -276,7 +283,7 @@ export class Session {
         viewer.tell({ type: 'pong', id: message.id })
         return
       case 'resize':
-        if (this.#source) this.#resize(message)
+        this.#resizes.want(message)
         return
       case 'start':
         this.#start(viewer, message)
@@ -298,8 +305,8 @@ export class Session {
     }
     if (!this.#source) return
     // The person is back, perhaps on another screen.
-    this.#resize(size)
     this.#apply({ type: 'browser-back' })
+    this.#resizes.want(size)
     void viewer.repaint(this.#bytesOut, () => this.#size).then(() => this.#pace())
     this.#pace()
   }
@@ -403,8 +410,13 @@ export class Session {
     if (this.#recorderFull || this.#share.waits || this.#owner?.owesTooMuch) this.#pace()
   }
 
+  /** Whether what the vendor does reaches the asset. */
+  #mayAct(): boolean {
+    return !this.#grant.viewOnly && inputAllowed(this.#state)
+  }
+
   #input(bytes: Buffer): void {
-    if (!this.#source || this.#grant.viewOnly || !inputAllowed(this.#state)) return
+    if (!this.#source || !this.#mayAct()) return
     this.#lastInput = this.#clock.monotonic()
     this.#idleWarned = false
     this.#share.typed()
@@ -485,7 +497,7 @@ export class Session {
     this.#inputFlows()
   }
 
-  #resize(wanted: { cols: number; rows: number }): void {
+  #resize(wanted: Size): void {
     const size = bounded(wanted)
     if (size.cols === this.#size.cols && size.rows === this.#size.rows) return
     this.#output.flush()
@@ -719,7 +731,9 @@ export class Session {
     const next = transition(before, event)
     if (next === before) return
     this.#state = next
+    this.#resizes.flow()
     if (next.name === 'closing') {
+      this.#resizes.stop()
       void this.#close(next.end)
       return
     }

@@ -33,6 +33,19 @@ test('a flood does not delay another session', async () => {
   quiet.dispose()
 })
 
+test('resizes without end do not delay another session', async () => {
+  const model = connected()
+  const busy = model.create(80, 24)
+  const quiet = model.create(80, 24)
+  const resize = vi.spyOn(Screen.prototype, 'resize')
+  for (let count = 0; count < 100; count++) busy.resize(count % 2 ? 200 : 2, count % 2 ? 100 : 1)
+  quiet.feed(fill(10))
+  await quiet.keyframe()
+  expect(resize.mock.calls.length).toBeLessThan(30)
+  expect((await busy.keyframe()).cols).toBe(200)
+  expect(resize).toHaveBeenCalledTimes(100)
+})
+
 test('a failure of the emulator costs one session its screen', async () => {
   const model = connected()
   const bad = model.create(80, 24)

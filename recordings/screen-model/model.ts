@@ -5,6 +5,9 @@ import { Screen } from './screen.ts'
 /** Bytes parsed before the next session has its turn (about 3 ms): a flood never delays another's keyframe long. */
 export const SLICE_BYTES = 64 * 1024
 
+/** What a resize takes of a turn: it lays out the whole screen anew. */
+const RESIZE_COST = SLICE_BYTES / 4
+
 interface Session {
   screen: Screen
   cols: number
@@ -98,6 +101,7 @@ export class ScreenModel {
         session.cols = request.cols
         session.rows = request.rows
         session.screen.resize(request.cols, request.rows)
+        left -= RESIZE_COST
       } else if (request.type === 'keyframe') {
         const { id, request: number } = request
         session.screen.keyframe((keyframe) =>

@@ -35,6 +35,8 @@ export function useSession(sessionId: string, watch: boolean, place: RefObject<H
     const { terminal } = made
     const encoder = new TextEncoder()
     let size = watch ? { cols: terminal.cols, rows: terminal.rows } : made.fit()
+    /** Who may not act on the asset sees its size, whatever the own window's. */
+    const follows = () => watch || latest.current.hello?.viewOnly === true
     const line = new SessionSocket({
       watch,
       size: () => size,
@@ -42,10 +44,10 @@ export function useSession(sessionId: string, watch: boolean, place: RefObject<H
       output: (bytes, done) => terminal.write(bytes, done),
       repaint: (cols, rows) => {
         terminal.reset()
-        if (watch) made.scaleTo(cols, rows)
+        if (follows()) made.scaleTo(cols, rows)
       },
       resize: (cols, rows) => {
-        if (watch) made.scaleTo(cols, rows)
+        if (follows()) made.scaleTo(cols, rows)
       },
       ticket: async () => {
         if (watch) return call('POST /api/sessions/:id/watch', { params: { id: sessionId }, body: {} })
@@ -108,8 +110,8 @@ export function useSession(sessionId: string, watch: boolean, place: RefObject<H
     const observer = new ResizeObserver(() => {
       cancelAnimationFrame(raf)
       raf = requestAnimationFrame(() => {
-        if (watch) {
-          const known = latest.current.size
+        if (follows()) {
+          const known = latest.current.size ?? (watch ? null : size)
           if (known) made.scaleTo(known.cols, known.rows)
           return
         }
