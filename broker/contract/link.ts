@@ -73,9 +73,9 @@ export const AnchorHead = z.strictObject({
 export type AnchorHead = z.infer<typeof AnchorHead>
 
 /*
- * What a gateway says, and what it passes on from an asset or a browser, is brought to a size, a range and characters that
- * rows and log entries hold (no NUL, no half of a character). Not refused: an event that is never taken stands before all later ones in the gateway's journal,
- * so a hostile asset could silence its gateway with one long name.
+ * What a gateway says, and what it passes on from an asset or a browser, is brought to a size, a range and characters
+ * that rows and log entries hold (no NUL, no half of a character). Not refused: an event that is never taken stands
+ * before all later ones in the gateway's journal, so a hostile asset could silence its gateway with one long name.
  */
 const text = (limit: number) =>
   z.string().transform((value) => value.slice(0, limit).toWellFormed().replaceAll('\0', '\ufffd'))
@@ -104,7 +104,7 @@ export const GatewayEvent = z.discriminatedUnion('kind', [
     session: id,
     /** What the asset showed as its identity. */
     identity: z.strictObject({ algorithm: text(100), fingerprint: text(200) }),
-    algorithms: z.record(z.string(), text(200)),
+    algorithms: z.record(text(100), text(200)),
     at: instant,
   }),
   z.strictObject({

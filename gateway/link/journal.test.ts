@@ -53,6 +53,19 @@ describe('the journal', () => {
     expect((await Journal.open(dir, key(), () => {})).waiting()).toEqual([])
   })
 
+  it('keeps what an asset or a person wrote in the form that a broker can store', async () => {
+    const first = await Journal.open(dir, mine, () => {})
+    const session = randomUUID()
+    const cause = `a\0b\ud800${'x'.repeat(600)}`
+    await first.append({ kind: 'channel-refused', session, channel: cause, at: 1e300 })
+    const stored = [...first.waiting()]
+    await first.close()
+    const second = await Journal.open(dir, mine, () => {})
+    expect(second.damaged).toBe(0)
+    expect(second.waiting()).toEqual(stored)
+    expect(stored[0]?.event).toMatchObject({ channel: `a\ufffdb\ufffd${'x'.repeat(196)}` })
+  })
+
   it('takes a torn last line for what it is', async () => {
     const first = await Journal.open(dir, mine, () => {})
     await first.append(event(1))

@@ -91,7 +91,10 @@ export class Journal {
   }
 
   /** Resolves when the event is on disk (or the disk has failed, which `failed` says). */
-  append(event: GatewayEvent): Promise<void> {
+  append(said: GatewayEvent): Promise<void> {
+    // As the contract has it, so that what is signed is what is read again and what a broker takes: one that no broker
+    // takes would stand before all later ones.
+    const event = GatewayEvent.parse(said)
     const entry = { seq: this.#next, event }
     this.#next += 1
     const body = JSON.stringify({ seq: entry.seq, prev: this.#prev, event })
@@ -227,9 +230,10 @@ async function load(dir: string, key: KeyObject): Promise<Loaded> {
 
 function read(text: string, key: KeyObject): Entry | null {
   try {
-    const parsed = line.parse(JSON.parse(text))
-    const { seq, prev, event, sig } = parsed
-    const body = JSON.stringify({ seq, prev, event })
+    const raw = JSON.parse(text)
+    const { seq, event, sig } = line.parse(raw)
+    // Over what is there, not over what the schema makes of it.
+    const body = JSON.stringify({ seq: raw.seq, prev: raw.prev, event: raw.event })
     return verify(null, Buffer.from(DOMAIN + body), key, Buffer.from(sig, 'base64url'))
       ? { seq, event }
       : null

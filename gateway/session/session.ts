@@ -797,7 +797,7 @@ export class Session {
       kind: 'session-closed',
       session: this.id,
       end,
-      message: this.#message.slice(0, 500),
+      message: this.#message,
       by: this.#endedBy,
       closedAfterMs: this.#assetClosedAfterMs,
       bytesOut: this.#bytesOut,
