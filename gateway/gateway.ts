@@ -111,7 +111,7 @@ class Gateway implements RunningGateway {
   #journal!: Journal
   #clockGuard!: ClockGuard
   #pool!: Pool
-  #release: () => Promise<void> = async () => {}
+  #release: () => void = () => {}
   #screenModel!: ReturnType<typeof startScreenModel>
   readonly #typing = typingBoardMemory()
   #space: SpoolSpace = { freeBytes: 0, reserveBytes: 0, aboveReserve: false }
@@ -166,11 +166,11 @@ class Gateway implements RunningGateway {
     const { dataDir } = this.#config
     await privateFolder(dataDir)
     await privateFolder(this.#spool)
-    this.#release = await claimSpool(dataDir)
+    this.#release = claimSpool(dataDir)
     try {
       await this.#begin()
     } catch (error) {
-      await this.#release()
+      this.#release()
       throw error
     }
   }
@@ -260,7 +260,7 @@ class Gateway implements RunningGateway {
     this.#uploader.close()
     await this.#journal.close()
     await this.#screenModel.stop()
-    await this.#release()
+    this.#release()
   }
 
   /** The last events and recordings, if a broker takes them now; otherwise the next start brings them. */

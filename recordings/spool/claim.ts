@@ -1,59 +1,30 @@
-import { link, open, readFile, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 
 /** Another gateway works in this spool: it would "recover" what the first one is still recording. */
 export class SpoolInUse extends Error {
   readonly code = 'spool-in-use'
-  constructor(folder: string, pid: string) {
-    super(
-      `The folder ${folder} is in use by the gateway with process id ${pid}. Stop it, or choose another folder.`,
-    )
+  constructor(folder: string) {
+    super(`The folder ${folder} is in use by another gateway. Stop that one, or choose another folder.`)
     this.name = 'SpoolInUse'
   }
 }
 
-/**
- * One gateway per spool. The lock names the process and when it started, so what a kill -9 left, or a process id that
- * has been given anew, is not taken for a living gateway. Returns what releases it. Throws SpoolInUse.
- */
-export async function claimSpool(folder: string): Promise<() => Promise<void>> {
-  const lock = join(folder, 'gateway.lock')
-  const mine = `${process.pid} ${await startTime(String(process.pid))}\n`
-  for (let attempt = 0; ; attempt++) {
-    try {
-      // Written aside and linked: the lock is never there without its holder's name.
-      const aside = `${lock}.${process.pid}`
-      const file = await open(aside, 'w', 0o600)
-      await file.writeFile(mine)
-      await file.close()
-      try {
-        await link(aside, lock)
-      } finally {
-        await rm(aside, { force: true })
-      }
-      return async () => {
-        if ((await readFile(lock, 'utf8').catch(() => '')) === mine) await rm(lock, { force: true })
-      }
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
-    const holder = await readFile(lock, 'utf8').catch(() => '')
-    const [pid = '', started] = holder.trim().split(' ')
-    if (attempt >= 5 || (started !== undefined && started === (await startTime(pid))))
-      throw new SpoolInUse(folder, pid)
-    // Of several that see the dead holder's lock one moves it away; a living one's that was moved is put back.
-    const stale = `${lock}.stale.${process.pid}`
-    await rename(lock, stale).catch(() => undefined)
-    if ((await readFile(stale, 'utf8').catch(() => holder)) !== holder)
-      await link(stale, lock).catch(() => undefined)
-    await rm(stale, { force: true })
-  }
-}
+const SQLITE_BUSY = 5
 
-/** Clock ticks since boot at which the process started (proc(5), field 22); empty when it is not there. */
-async function startTime(pid: string): Promise<string> {
-  if (!/^[0-9]+$/.test(pid)) return ''
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  // The second field, the command's name, may hold spaces and parentheses.
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+/**
+ * One gateway per spool. The claim is a lock of the operating system on a file that is never deleted: it goes with the
+ * process, however that ends, and holds over containers that share the folder, where a process id says nothing. Node
+ * can lock a file only through SQLite; the file stays empty. Nothing else may open it: closing any descriptor of a file
+ * drops the process's locks on it (fcntl(2)). Returns what releases it. Throws SpoolInUse.
+ */
+export function claimSpool(folder: string): () => void {
+  const lock = new DatabaseSync(join(folder, 'gateway.claim'))
+  try {
+    lock.exec('BEGIN EXCLUSIVE')
+  } catch (error) {
+    lock.close()
+    throw (error as { errcode?: number }).errcode === SQLITE_BUSY ? new SpoolInUse(folder) : error
+  }
+  return () => lock.close()
 }
