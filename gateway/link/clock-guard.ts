@@ -12,14 +12,15 @@ const WRITE_MS = 10_000
 const stored = z.strictObject({ highest: z.number() })
 
 /**
- * Compares clocks. The highest wall clock ever seen is kept on disk, so a clock that was set back is noticed over a
+ * Compares clocks. The highest wall clock that a broker bore out is kept on disk, so a clock that was set back is noticed over a
  * restart too; while it is behind the mark, or apart from the broker's, no new session opens.
  */
 export class ClockGuard {
   readonly #clock: Clock
   readonly #path: string
   #highest: number
-  #offsetMs: number | null = null
+  /** A broker's wall clock less this process's monotonic one, which no time server moves. */
+  #brokerEpoch: number | null = null
   #written = 0
 
   private constructor(clock: Clock, path: string, highest: number) {
@@ -39,23 +40,32 @@ export class ClockGuard {
     return new ClockGuard(clock, path, highest)
   }
 
-  /** Gateway minus broker, milliseconds; null before the first broker answered. */
+  /** Gateway minus broker now, milliseconds; null before the first broker answered. */
   get offsetMs(): number | null {
-    return this.#offsetMs
+    return this.#brokerEpoch === null
+      ? null
+      : Math.round(this.#clock.wall() - this.#clock.monotonic() - this.#brokerEpoch)
   }
 
   brokerSays(wall: number): void {
-    this.#offsetMs = Math.round(this.#clock.wall() - wall)
+    this.#brokerEpoch = wall - this.#clock.monotonic()
   }
 
   /** Why no new session may open now, or null. */
   refusal(): 'clock-behind' | 'clock-apart' | null {
     if (this.#clock.wall() < this.#highest - APART_MS) return 'clock-behind'
-    if (this.#offsetMs !== null && Math.abs(this.#offsetMs) > APART_MS) return 'clock-apart'
+    const { offsetMs } = this
+    if (offsetMs !== null && Math.abs(offsetMs) > APART_MS) return 'clock-apart'
     return null
   }
 
+  /**
+   * Raises the mark, only to what a broker bears out: one wrong answer of a time server ("2040") would otherwise deny
+   * every session after the clock is right again, for years.
+   */
   async tick(): Promise<void> {
+    const { offsetMs } = this
+    if (offsetMs === null || Math.abs(offsetMs) > APART_MS) return
     const now = this.#clock.wall()
     if (now <= this.#highest || now - this.#written < WRITE_MS) return
     this.#highest = now
