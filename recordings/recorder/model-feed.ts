@@ -1,10 +1,10 @@
 import { BLOCK_BYTES } from '../screen-model/messages.ts'
-import type { ScreenHandle } from '../screen-model/port.ts'
+import type { Keyframe, ScreenHandle } from '../screen-model/port.ts'
 
 /**
- * How many bytes wait for `flush`, and how long more than that waits for a whole block. The model is read for keyframes
- * and late viewers, which flush; waking its thread for every keystroke would take a core from the echo that is on its
- * way, and from the other sessions.
+ * How many bytes wait for a keyframe to be asked for, however long, and how long more than that waits for a whole
+ * block. Nobody reads the model but for keyframes; waking its thread for every keystroke would take a core from the
+ * echo that is on its way, and from the other sessions.
  */
 const WAITING_BYTES = 4 * 1024
 const BLOCK_WAIT_MS = 20
@@ -15,6 +15,8 @@ export class ModelFeed {
   #block: Uint8Array<ArrayBuffer> | null = null
   #length = 0
   #isScheduled = false
+  /** Keyframes that the model owes us. */
+  #owed = 0
 
   constructor(handle: ScreenHandle) {
     this.#handle = handle
@@ -32,17 +34,26 @@ export class ModelFeed {
       block.set(piece, this.#length)
       this.#length += piece.length
       at += piece.length
-      if (this.#length === BLOCK_BYTES) this.flush()
+      if (this.#length === BLOCK_BYTES) this.#flush()
     }
-    if (this.#length >= WAITING_BYTES) this.#schedule()
+    if (this.#length >= WAITING_BYTES || (this.#owed > 0 && this.#length > 0)) this.#schedule()
   }
 
   resize(cols: number, rows: number): void {
-    this.flush()
+    this.#flush()
     this.#handle.resize(cols, rows)
   }
 
-  flush(): void {
+  /** A keyframe here, or at the first place after it: until it has come, the model may need what comes next. */
+  async keyframe(): Promise<Keyframe> {
+    this.#flush()
+    this.#owed += 1
+    const keyframe = await this.#handle.keyframe()
+    this.#owed -= 1
+    return keyframe
+  }
+
+  #flush(): void {
     const block = this.#block
     const length = this.#length
     this.#block = null
@@ -62,7 +73,7 @@ export class ModelFeed {
     this.#isScheduled = true
     setTimeout(() => {
       this.#isScheduled = false
-      this.flush()
+      this.#flush()
     }, BLOCK_WAIT_MS).unref()
   }
 

@@ -136,7 +136,7 @@ class Recorder implements SessionRecorder {
     try {
       await this.#disk.put(sessionFile(this.#folder), JSON.stringify(this.#record))
       const [keyframe] = await Promise.all([
-        this.#handle.keyframe(),
+        this.#model.keyframe(),
         this.#screen.prepare(),
         this.#input.prepare(),
       ])
@@ -214,8 +214,7 @@ class Recorder implements SessionRecorder {
   }
 
   screen(): Promise<Keyframe> {
-    this.#model.flush()
-    return this.#handle.keyframe()
+    return this.#model.keyframe()
   }
 
   close(end: { reason: SessionEnd }): Promise<ClosedRecording> {
@@ -245,10 +244,9 @@ class Recorder implements SessionRecorder {
     const isOld = atMs - this.#screen.segmentStartedAtMs >= segmentMs && this.position > this.#segmentPosition
     const isFull = isOld || this.#screen.segmentBytes >= segmentBytes
     if (!isFull || this.#cut || !this.#screen.isReady || this.#model.lag > cutLagBytes) return
-    this.#model.flush()
     const cut = { askedAtMs: atMs, position: this.position }
     this.#cut = cut
-    void this.#handle.keyframe().then((keyframe) => {
+    void this.#model.keyframe().then((keyframe) => {
       // An answer to a cut that was given up: its place has been written already.
       if (this.#cut === cut && !this.#failure && !this.#closed) this.#cutAt(keyframe)
     })
@@ -342,7 +340,6 @@ class Recorder implements SessionRecorder {
       if (this.#failure || this.#closed) return
       const isLate = this.#cut !== null && this.#now() - this.#cut.askedAtMs >= this.#limits.holdMs
       if (isLate && !this.#isAtCap()) this.#giveUpCut()
-      this.#model.flush()
       this.#screen.flush()
       this.#input.flush()
       this.#checkStall()
@@ -357,7 +354,7 @@ class Recorder implements SessionRecorder {
     if (this.#now() - atMs > stallFailureMs) {
       const message = `the disk has confirmed nothing for ${Math.round(stallFailureMs / 1000)} s`
       this.#fail({ code: 'sync-stalled', message, atMs })
-    } else if (this.#isWaiting && this.#model.lag > 0 && this.#now() - this.#waitingSince > stallFailureMs) {
+    } else if (this.#isWaiting && this.#handle.lag > 0 && this.#now() - this.#waitingSince > stallFailureMs) {
       this.#fail({ code: 'model-stalled', message: 'the screen model does not keep up any more', atMs })
     }
   }
