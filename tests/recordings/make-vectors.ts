@@ -17,7 +17,7 @@ import { FrameOpener } from '../../recordings/format/frame-opener.ts'
 import { escapeJson } from '../../recordings/format/json-escape.ts'
 import { PACKAGE_FILES, segmentPath } from '../../recordings/format/package-layout.ts'
 import { SegmentReader } from '../../recordings/format/segment-reader.ts'
-import { CASES } from './cases.ts'
+import { CASES } from './cases/index.ts'
 import {
   consistencyPath,
   dataKeyOf,

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { missingTools } from '../lab/lab.ts'
 import { PYTHON, PYTHON_VERIFIER, verifyWithBoth } from '../lab/verifiers.ts'
-import { CASES } from './cases.ts'
+import { CASES } from './cases/index.ts'
 import { keys, makeFixture, type Plan, trustOf } from './fixture.ts'
 import { VECTORS, zipOf } from './make-vectors.ts'
 

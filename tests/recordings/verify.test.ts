@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { verifyPackage } from '../../recordings/verify/verify-package.ts'
-import { CASES } from './cases.ts'
+import { CASES } from './cases/index.ts'
 import { keys, makeFixture } from './fixture.ts'
 import { mapReader } from './map-reader.ts'
 

@@ -1,0 +1,31 @@
+import { type Case, invalid } from './case.ts'
+
+/** Check 8: what an approver signed, and with which key. */
+export const ASSERTIONS: Case[] = [
+  invalid('assertion-malformed', { authority: 'assertion-malformed' }, { assertion: { short: true } }),
+  invalid(
+    'assertion-wrong-origin',
+    { authority: 'assertion-origin' },
+    { assertion: { origin: 'https://sallyport.example.evil' } },
+  ),
+  invalid('assertion-cross-origin', { authority: 'assertion-origin' }, { assertion: { crossOrigin: true } }),
+  invalid('assertion-wrong-rp', { authority: 'assertion-rp' }, { assertion: { rpId: 'evil.example' } }),
+  invalid('assertion-unverified-user', { authority: 'assertion-flags' }, { assertion: { flags: 0x19 } }),
+  invalid(
+    'assertion-replayed',
+    { authority: 'assertion-challenge' },
+    {
+      assertion: { challenge: Buffer.alloc(32, 7).toString('base64url') },
+    },
+  ),
+  invalid(
+    'assertion-wrong-type',
+    { authority: 'assertion-type' },
+    { assertion: { type: 'webauthn.create' } },
+  ),
+  invalid(
+    'assertion-signature',
+    { authority: 'assertion-signature' },
+    { assertion: { breakSignature: true } },
+  ),
+]

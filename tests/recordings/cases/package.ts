@@ -1,0 +1,72 @@
+import { keyPath, PACKAGE_FILES } from '../../../recordings/format/package-layout.ts'
+import { keys } from '../fixture.ts'
+import { type Case, invalid } from './case.ts'
+
+/** Check 1: the zip, its list and its files. */
+export const PACKAGE: Case[] = [
+  invalid(
+    'package-file-changed',
+    { package: 'package-file-changed' },
+    {
+      tamper: (files) => files.set(PACKAGE_FILES.readme, Buffer.from('another text')),
+    },
+  ),
+  invalid(
+    'package-file-extra',
+    { package: 'package-file-extra', content: 'wrap-malformed' },
+    {
+      tamper: (files) => files.set(keyPath('input', 0), Buffer.from('{}')),
+    },
+  ),
+  invalid(
+    'package-file-missing',
+    { package: 'package-file-missing' },
+    {
+      tamper: (files) => files.delete(PACKAGE_FILES.readme),
+    },
+  ),
+  invalid(
+    'package-signature',
+    { package: 'jws-signature' },
+    {
+      signers: { package: { ...keys.broker, key: keys.stranger.key } },
+    },
+  ),
+  invalid('package-key-unknown', { package: 'key-unknown' }, { signers: { package: keys.stranger } }),
+  invalid(
+    'package-unknown-field',
+    { package: 'jws-unknown-field' },
+    {
+      list: (list) => Object.assign(list, { extra: 1 }),
+    },
+  ),
+  invalid('package-unsorted', { package: 'package-list' }, { list: (list) => void list.files.reverse() }),
+  invalid(
+    'custody-malformed',
+    { package: 'custody-malformed' },
+    {
+      files: (files) => files.set(PACKAGE_FILES.custody, Buffer.from('{"v":1}\n')),
+    },
+  ),
+  invalid(
+    'custody-fraction',
+    { package: 'custody-malformed' },
+    {
+      files: (files) => {
+        const line = (files.get(PACKAGE_FILES.custody) as Buffer).toString()
+        files.set(PACKAGE_FILES.custody, Buffer.from(line.replace('"v":1', '"v":1.0')))
+      },
+    },
+  ),
+  invalid(
+    'package-name',
+    { package: 'package-name' },
+    { files: (files) => files.set('README.html', Buffer.from('<p>')) },
+  ),
+  invalid(
+    'package-size',
+    { package: 'package-size' },
+    { files: (files) => files.set(PACKAGE_FILES.readme, Buffer.alloc(1024 * 1024 + 1)) },
+  ),
+  invalid('package-compressed', { package: 'package-compressed' }, { compressed: PACKAGE_FILES.readme }),
+]
