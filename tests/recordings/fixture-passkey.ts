@@ -99,6 +99,8 @@ export interface AssertionChange {
   breakSignature?: boolean
   /** Cuts authenticatorData off before its counter ends. */
   short?: boolean
+  /** Another COSE_Key for the same passkey; the log names it too. */
+  coseKey?: (key: Buffer) => Buffer
 }
 
 export function assertionOf(
@@ -118,6 +120,7 @@ export function assertionOf(
   )
   const whole = Buffer.concat([sha256(change.rpId ?? rp.id), Buffer.of(flags, 0, 0, 0, 7)])
   const data = whole.subarray(0, change.short ? 36 : undefined)
+  const cose = Buffer.from(by.publicKey, 'base64url')
   const signature = signed(by, Buffer.concat([data, sha256(clientDataJSON)]))
   if (change.breakSignature) signature[signature.length - 1] = (signature.at(-1) as number) ^ 1
   return {
@@ -125,7 +128,7 @@ export function assertionOf(
     authenticatorData: data.toString('base64url'),
     clientDataJSON: clientDataJSON.toString('base64url'),
     signature: signature.toString('base64url'),
-    publicKey: by.publicKey,
+    publicKey: (change.coseKey?.(cose) ?? cose).toString('base64url'),
     backupEligible: (flags & 8) !== 0,
     backupState: (flags & 16) !== 0,
   }

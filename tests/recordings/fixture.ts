@@ -35,6 +35,7 @@ import {
 } from '../../recordings/format/package-layout.ts'
 import type { TrustFile } from '../../recordings/format/trust.ts'
 import { README } from '../../recordings/package/readme.ts'
+import { type ForgedContent, ForgingSealer } from './fixture-frame.ts'
 import { wrapByHand } from './fixture-jwe.ts'
 import { bytesOf, type Ed25519Pair, ed25519, hashHex, idOf, p256, x25519 } from './fixture-keys.ts'
 import { type AssertionChange, assertionOf, type Passkey, passkey } from './fixture-passkey.ts'
@@ -107,6 +108,8 @@ export interface ChunkPlan {
   t1: number
   fill?: (lines: AsciicastEncoder, header: SegmentHeader) => void
   meta?: Partial<ChunkMeta>
+  /** What the chunk really holds, from the lines that `fill` wrote. */
+  forge?: (plain: Buffer) => ForgedContent
 }
 export interface SegmentPlan {
   stream: Stream
@@ -140,6 +143,8 @@ export interface Plan {
   extenders?: { by: Approver; constraints: ApprovalConstraints }[]
   grant?: Hook<Grant>
   laterGrant?: Hook<Grant>
+  /** The heads of each anchor, before the log takes their root. */
+  anchored?: Hook<(AnchorHead | undefined)[][]>
   anchors?: Hook<AnchorProof[]>
   manifest?: Hook<Manifest>
   receipt?: Hook<Receipt>
@@ -155,8 +160,16 @@ export interface Plan {
   /** After package.jws. */
   tamper?: Hook<Map<string, Buffer>>
   trust?: Hook<TrustFile>
-  /** A file that the zip holds compressed. */
+  zip?: ZipPlan
+}
+
+/** What is wrong with the zip itself; each names a file. */
+export interface ZipPlan {
   compressed?: string
+  /** Stands in the zip twice. */
+  twice?: string
+  /** Has one bit flipped after the zip was made, so that its CRC-32 differs. */
+  rotten?: string
 }
 
 export interface Approver {
@@ -242,9 +255,10 @@ export async function makeFixture(plan: Plan = {}): Promise<Fixture> {
   }
 
   // Anchors: one in the middle, one at the end, each beside another gateway's recording.
-  const anchored = plan.recovered
+  const anchored: (AnchorHead | undefined)[][] = plan.recovered
     ? [[heads[1]]]
     : [[heads[1]], [lastHead(heads, 'screen'), lastHead(heads, 'input')]]
+  plan.anchored?.(anchored)
   const trees = anchored.map((own, at) => {
     const other: AnchorHead = {
       recording: idOf('other recording'),
@@ -649,14 +663,14 @@ function buildSegment(plan: Plan, segmentPlan: SegmentPlan, prev: string | null,
   plan.header?.(header)
   const built = buildHeader(header)
   let frame = 0
-  const sealer = new FrameSealer(plan.sealKey ?? key, built.hh, (into) => {
-    bytesOf(`frame nonce ${stream} ${number} ${frame++}`, 12).copy(into)
-  })
+  const nonce = (into: Buffer) => void bytesOf(`frame nonce ${stream} ${number} ${frame++}`, 12).copy(into)
+  const isForged = segmentPlan.chunks.some(({ forge }) => forge)
+  const sealer = new (isForged ? ForgingSealer : FrameSealer)(plan.sealKey ?? key, built.hh, nonce)
   const heads: AnchorHead[] = []
   const lines = new AsciicastEncoder()
-  const frames = segmentPlan.chunks.map(({ t0, t1, fill, meta }) => {
+  const frames = segmentPlan.chunks.map(({ t0, t1, fill, meta, forge }) => {
     fill?.(lines, header)
-    const sealed = sealer.seal(lines.view(), { t0Ms: t0, t1Ms: t1, ...meta })
+    const sealed = sealer.seal(lines.view(), { t0Ms: t0, t1Ms: t1, ...meta }, forge?.(lines.view()))
     lines.clear()
     heads.push({
       recording: ids.recording,

@@ -27,6 +27,7 @@ import {
   makeFixture,
   ORIGIN,
   trustOf,
+  type ZipPlan,
 } from './fixture.ts'
 import { wrapByHand } from './fixture-jwe.ts'
 import { hashHex, idOf } from './fixture-keys.ts'
@@ -47,36 +48,46 @@ export interface VectorCase {
   exit: number
   /** Failing checks, each with a reason that must be among those found. */
   fails: Record<string, string>
+  /** Checks that are absent, each with its reason. */
+  absent: Record<string, string>
 }
 
 export interface Vectors {
   /** JSON and text files by name. */
   texts: Map<string, string>
   packages: Map<string, Map<string, Buffer>>
-  /** The file of a package that is held compressed, by the package's name. */
-  compressed: Map<string, string>
+  /** What is wrong with the zip of a package, by the package's name. */
+  zips: Map<string, ZipPlan>
 }
 
 export async function makeVectors(): Promise<Vectors> {
   const texts = new Map<string, string>()
   const packages = new Map<string, Map<string, Buffer>>()
-  const compressed = new Map<string, string>()
+  const zips = new Map<string, ZipPlan>()
   const json = (name: string, value: unknown) => texts.set(name, `${JSON.stringify(value, null, 1)}\n`)
   const usual = JSON.stringify(trustOf())
   const index: VectorCase[] = []
-  for (const { name, plan, verdict, fails } of CASES) {
+  for (const { name, plan, verdict, fails, absent } of CASES) {
     const { files, trust } = await makeFixture(plan)
     packages.set(`packages/${name}.zip`, files)
-    if (plan.compressed !== undefined) compressed.set(`packages/${name}.zip`, plan.compressed)
+    if (plan.zip) zips.set(`packages/${name}.zip`, plan.zip)
     const own = JSON.stringify(trust) === usual ? 'keys.json' : `packages/${name}.keys.json`
     if (own !== 'keys.json') json(own, trust)
-    index.push({ name, package: `packages/${name}.zip`, trust: own, verdict, exit: EXIT[verdict], fails })
+    index.push({
+      name,
+      package: `packages/${name}.zip`,
+      trust: own,
+      verdict,
+      exit: EXIT[verdict],
+      fails,
+      absent,
+    })
   }
   json('keys.json', trustOf())
   json('recipient.jwk', keys.recipient.priv)
   json('index.json', { key: 'recipient.jwk', cases: index })
   json('primitives.json', await primitives())
-  return { texts, packages, compressed }
+  return { texts, packages, zips }
 }
 
 /** Every hash input and derived value of the document, one by one. */
@@ -216,30 +227,40 @@ function segment({ files }: Fixture, { stream, number }: { stream: 'screen' | 'i
   }
 }
 
-/** A zip of these files, stored; one may be compressed. */
-export async function zipOf(files: Map<string, Buffer>, compressed?: string): Promise<Buffer> {
+/** A zip of these files, stored, but for what the plan says. */
+export async function zipOf(files: Map<string, Buffer>, plan: ZipPlan = {}): Promise<Buffer> {
   const zip = new ZipFile()
   for (const [path, content] of files) {
-    zip.addBuffer(content, path, {
-      compress: path === compressed,
+    const options = {
+      compress: path === plan.compressed,
       mtime: new Date(Date.UTC(2026, 10, 24)),
       mode: 0o100644,
-    })
+    }
+    zip.addBuffer(content, path, options)
+    if (path === plan.twice) zip.addBuffer(content, path, options)
   }
   zip.end()
   const pieces: Buffer[] = []
   for await (const piece of zip.outputStream) pieces.push(piece as Buffer)
-  return Buffer.concat(pieces)
+  const whole = Buffer.concat(pieces)
+  const rotten = plan.rotten === undefined ? undefined : files.get(plan.rotten)
+  if (rotten) rot(whole.subarray(whole.indexOf(rotten)))
+  return whole
+}
+
+/** Flips a bit of a file's first byte. */
+export function rot(bytes: Buffer): void {
+  bytes[0] = (bytes[0] as number) ^ 1
 }
 
 async function write(): Promise<void> {
-  const { texts, packages, compressed } = await makeVectors()
+  const { texts, packages, zips } = await makeVectors()
   keepSignatures()
   rmSync(new URL('packages/', VECTORS), { recursive: true, force: true })
   mkdirSync(new URL('packages/', VECTORS), { recursive: true })
   for (const [name, text] of texts) writeFileSync(new URL(name, VECTORS), text)
   for (const [name, files] of packages)
-    writeFileSync(new URL(name, VECTORS), await zipOf(files, compressed.get(name)))
+    writeFileSync(new URL(name, VECTORS), await zipOf(files, zips.get(name)))
   console.log(`${packages.size} packages, ${texts.size} documents; ${PACKAGE_FILES.package} signed in each`)
 }
 

@@ -74,6 +74,17 @@ export const ANCHORS: Case[] = [
       },
     },
   ),
+  invalid(
+    'anchored-chain-replaced',
+    { anchors: 'anchor-head-mismatch' },
+    {
+      // The log took in another chain than the one that was recorded over it.
+      anchored: (own) => {
+        const [heads] = own
+        if (heads?.[0]) heads[0] = { ...heads[0], c: hashHex('the chain before') }
+      },
+    },
+  ),
 ]
 
 let cut: Buffer[] = []

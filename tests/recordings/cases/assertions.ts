@@ -1,4 +1,5 @@
 import { type Case, invalid } from './case.ts'
+import { withPair } from './change.ts'
 
 /** Check 8: what an approver signed, and with which key. */
 export const ASSERTIONS: Case[] = [
@@ -28,4 +29,24 @@ export const ASSERTIONS: Case[] = [
     { authority: 'assertion-signature' },
     { assertion: { breakSignature: true } },
   ),
+  invalid(
+    'assertion-key-with-more-after-it',
+    { authority: 'assertion-key' },
+    { assertion: { coseKey: (key) => Buffer.concat([key, Buffer.of(0)]) } },
+  ),
+  invalid(
+    'assertion-key-of-another-algorithm',
+    { authority: 'assertion-key' },
+    // ES384 (-35) instead of ES256 (-7).
+    { assertion: { coseKey: (key) => replacedPair(key, '0326', '033822') } },
+  ),
+  invalid(
+    'assertion-key-twice',
+    { authority: 'assertion-key' },
+    { assertion: { coseKey: (key) => withPair(key, '0326') } },
+  ),
 ]
+
+function replacedPair(key: Buffer, from: string, to: string): Buffer {
+  return Buffer.from(key.toString('hex').replace(from, to), 'hex')
+}

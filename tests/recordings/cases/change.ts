@@ -1,4 +1,11 @@
-import { approverNamed, CLOSES, type FixtureAsset, type Plan, type SegmentPlan } from '../fixture.ts'
+import {
+  approverNamed,
+  type ChunkPlan,
+  CLOSES,
+  type FixtureAsset,
+  type Plan,
+  type SegmentPlan,
+} from '../fixture.ts'
 import { idOf } from '../fixture-keys.ts'
 
 /** Changes the frames of one segment after it was sealed; the list of files is signed over the result. */
@@ -68,3 +75,17 @@ export const extendedByTwo: Plan = {
     },
   ],
 }
+
+/** A COSE_Key with one more pair, given as hex. */
+export function withPair(key: Buffer, pair: string): Buffer {
+  const more = Buffer.concat([key, Buffer.from(pair, 'hex')])
+  more[0] = (more[0] as number) + 1
+  return more
+}
+
+/** The last chunk of a screen segment, which ends the recording. */
+export const onLastChunk = (change: (chunk: ChunkPlan) => void) =>
+  onSegment('screen', 1, (plan) => {
+    const last = plan.chunks.at(-1)
+    if (last) change(last)
+  })

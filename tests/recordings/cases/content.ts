@@ -1,8 +1,21 @@
+import { deflateRawSync } from 'node:zlib'
 import { keyPath } from '../../../recordings/format/package-layout.ts'
-import { keys } from '../fixture.ts'
+import { type ChunkPlan, keys } from '../fixture.ts'
 import { bytesOf, hashHex, idOf } from '../fixture-keys.ts'
 import { type Case, invalid } from './case.ts'
-import { onSegment } from './change.ts'
+import { onLastChunk, onSegment } from './change.ts'
+
+/** A gateway's chunk that says it is deflated. */
+const deflated = (name: string, forge: NonNullable<ChunkPlan['forge']>): Case =>
+  invalid(
+    name,
+    { content: 'inflate-failed' },
+    {
+      segments: onLastChunk((chunk) => {
+        chunk.forge = forge
+      }),
+    },
+  )
 
 /** Check 7: keys and content. */
 export const CONTENT: Case[] = [
@@ -104,4 +117,35 @@ export const CONTENT: Case[] = [
       },
     },
   ),
+  invalid(
+    'content-header',
+    { content: 'content-header' },
+    {
+      segments: onSegment('screen', 1, ({ chunks }) => {
+        const [first] = chunks
+        if (first) first.forge = (plain) => ({ content: replaced(plain, '"version":2', '"version":3') })
+      }),
+    },
+  ),
+  deflated('inflate-no-stream', () => ({ content: Buffer.alloc(40, 0xff), inflatesTo: 100 })),
+  deflated('inflate-longer', (plain) => ({
+    content: deflateRawSync(plain),
+    inflatesTo: plain.length - 1,
+  })),
+  deflated('inflate-shorter', (plain) => ({
+    content: deflateRawSync(plain),
+    inflatesTo: plain.length + 1,
+  })),
+  deflated('inflate-with-more-after-it', (plain) => ({
+    content: Buffer.concat([deflateRawSync(plain), Buffer.from('more')]),
+    inflatesTo: plain.length,
+  })),
+  deflated('inflate-cut', (plain) => ({
+    content: deflateRawSync(plain).subarray(0, -1),
+    inflatesTo: plain.length,
+  })),
 ]
+
+function replaced(plain: Buffer, from: string, to: string): Buffer {
+  return Buffer.from(plain.toString().replace(from, to))
+}

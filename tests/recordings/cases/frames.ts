@@ -1,3 +1,4 @@
+import { FLAG } from '../../../recordings/format/frame.ts'
 import { FrameSealer } from '../../../recordings/format/frame-sealer.ts'
 import { buildHeader } from '../../../recordings/format/header.ts'
 import type { ManifestSegment } from '../../../recordings/format/manifest.ts'
@@ -16,6 +17,13 @@ function foreignFrame(): Buffer {
   )
   sealer.seal(Buffer.from('first\n'), { t0Ms: 0, t1Ms: 0, keyframe: true })
   return Buffer.concat(sealer.seal(Buffer.from('x'.repeat(98)), { t0Ms: 1_200, t1Ms: 2_000 }).parts)
+}
+
+/** A frame with other flags. */
+function flagged(part: Buffer | undefined, flags: number): Buffer {
+  const copy = Buffer.from(part ?? [])
+  copy[8] = flags
+  return copy
 }
 
 /** Check 3: frames inside a segment, and their chain. */
@@ -92,6 +100,35 @@ export const FRAMES: Case[] = [
       manifest: (m) => {
         ;(m.segments[1] as ManifestSegment).bytes += 4
       },
+    },
+  ),
+  invalid(
+    'frame-empty',
+    { chain: 'frame-empty' },
+    // The empty last chunk of segment 0 without its flag final.
+    reframed(0, (parts) => parts.with(4, flagged(parts[4], 0))),
+  ),
+  invalid(
+    'frame-empty-deflated',
+    { chain: 'frame-empty' },
+    reframed(0, (parts) => parts.with(4, flagged(parts[4], FLAG.final | FLAG.deflate))),
+  ),
+  invalid(
+    'keyframe-misplaced',
+    { chain: 'keyframe-misplaced' },
+    {
+      segments: onSegment('screen', 0, ({ chunks }) => {
+        if (chunks[2]) chunks[2].meta = { keyframe: true }
+      }),
+    },
+  ),
+  invalid(
+    'keyframe-misplaced-in-input',
+    { chain: 'keyframe-misplaced' },
+    {
+      segments: onSegment('input', 0, ({ chunks }) => {
+        if (chunks[1]) chunks[1].meta = { keyframe: true }
+      }),
     },
   ),
 ]

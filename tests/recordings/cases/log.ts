@@ -114,5 +114,6 @@ export const LOG: Case[] = [
     {
       files: (files) => files.set(PACKAGE_FILES.cosignatures, Buffer.from('no signature line\n')),
     },
+    {},
   ),
 ]

@@ -84,4 +84,17 @@ export const MANIFEST: Case[] = [
       files: (files) => files.set(PACKAGE_FILES.receipt, files.get(PACKAGE_FILES.manifest) as Buffer),
     },
   ),
+  invalid(
+    'manifest-no-jws',
+    {
+      manifest: 'jws-malformed',
+      chain: 'manifest-unreadable',
+      anchors: 'manifest-unreadable',
+      authority: 'manifest-unreadable',
+      'input-window': 'manifest-unreadable',
+      gaps: 'manifest-unreadable',
+    },
+    { files: (files) => files.set(PACKAGE_FILES.manifest, Buffer.from('manifest')) },
+    { witness: 'witness-absent', content: 'content-not-checked' },
+  ),
 ]

@@ -1,6 +1,6 @@
 import { keyPath, PACKAGE_FILES } from '../../../recordings/format/package-layout.ts'
 import { keys } from '../fixture.ts'
-import { type Case, invalid } from './case.ts'
+import { type Case, invalid, refused } from './case.ts'
 
 /** Check 1: the zip, its list and its files. */
 export const PACKAGE: Case[] = [
@@ -39,6 +39,7 @@ export const PACKAGE: Case[] = [
     {
       list: (list) => Object.assign(list, { extra: 1 }),
     },
+    { witness: 'witness-absent', content: 'key-not-recipient' },
   ),
   invalid('package-unsorted', { package: 'package-list' }, { list: (list) => void list.files.reverse() }),
   invalid(
@@ -58,15 +59,20 @@ export const PACKAGE: Case[] = [
       },
     },
   ),
+  refused('package-name', 'package-name', { files: (files) => files.set('README.html', Buffer.from('<p>')) }),
+  refused('package-size', 'package-size', {
+    files: (files) => files.set(PACKAGE_FILES.readme, Buffer.alloc(1024 * 1024 + 1)),
+  }),
+  refused('package-compressed', 'package-compressed', { zip: { compressed: PACKAGE_FILES.readme } }),
+  refused('package-file-twice', 'package-unreadable', { zip: { twice: PACKAGE_FILES.readme } }),
   invalid(
-    'package-name',
-    { package: 'package-name' },
-    { files: (files) => files.set('README.html', Buffer.from('<p>')) },
+    'package-file-rotten',
+    { package: 'package-file-changed', manifest: 'package-unreadable', authority: 'grant-entry-missing' },
+    { zip: { rotten: PACKAGE_FILES.receipt } },
   ),
   invalid(
-    'package-size',
-    { package: 'package-size' },
-    { files: (files) => files.set(PACKAGE_FILES.readme, Buffer.alloc(1024 * 1024 + 1)) },
+    'package-lines-rotten',
+    { package: 'package-file-changed', anchors: 'anchor-malformed' },
+    { zip: { rotten: PACKAGE_FILES.anchors } },
   ),
-  invalid('package-compressed', { package: 'package-compressed' }, { compressed: PACKAGE_FILES.readme }),
 ]

@@ -173,4 +173,23 @@ export const SEGMENTS: Case[] = [
       },
     },
   ),
+  invalid(
+    'segment-chunks',
+    { chain: 'segment-chunks' },
+    {
+      manifest: (m) => {
+        ;(m.segments[0] as ManifestSegment).chunks += 1
+      },
+    },
+  ),
+  invalid(
+    'segment-torn',
+    { chain: 'segment-torn' },
+    {
+      ...reframed(0, (parts) => [...parts, Buffer.from('torn')]),
+      manifest: (m) => {
+        ;(m.segments[0] as ManifestSegment).torn_bytes = 4
+      },
+    },
+  ),
 ]

@@ -1,7 +1,7 @@
 import { PACKAGE_FILES } from '../../../recordings/format/package-layout.ts'
 import { approverNamed, CLOSES } from '../fixture.ts'
-import { type Case, valid } from './case.ts'
-import { endsAt, extendedByTwo } from './change.ts'
+import { type Case, truncated, valid } from './case.ts'
+import { endsAt, extendedByTwo, withPair } from './change.ts'
 
 /** Packages that are whole, or truncated as they say. */
 export const WHOLE: Case[] = [
@@ -26,18 +26,29 @@ export const WHOLE: Case[] = [
   }),
   // Two approvers of one extension: the one who gave less time counts.
   valid('valid-extended-by-two', { ...extendedByTwo, laterGrant: endsAt(CLOSES + 900_000) }),
-  valid('valid-no-anchors', { anchors: (lines) => void lines.splice(0) }),
+  valid('valid-no-anchors', { anchors: (lines) => void lines.splice(0) }, { anchors: 'anchors-absent' }),
+  // The key given is not the one that the wraps are for: nothing is opened, and nothing else suffers.
   valid(
-    'valid-discarded-segment',
+    'valid-for-another-key',
     {
-      recovered: true,
-      manifest: (m) => {
-        m.discarded = [{ stream: 'screen', number: 2, bytes: 7 }]
+      list: (list) => {
+        list.recipient.kid = 'another'
       },
     },
-    'VALID-TRUNCATED',
+    { content: 'key-not-recipient' },
   ),
-  valid('truncated-recovered', { recovered: true }, 'VALID-TRUNCATED'),
+  // COSE_Keys may say more than is read, and spell their heads longer than they must.
+  valid('valid-cose-key-with-use', { assertion: { coseKey: (key) => withPair(key, '02430a0b0c') } }),
+  valid('valid-cose-key-long-heads', {
+    assertion: { coseKey: (key) => Buffer.concat([Buffer.from('b90005', 'hex'), key.subarray(1)]) },
+  }),
+  truncated('valid-discarded-segment', {
+    recovered: true,
+    manifest: (m) => {
+      m.discarded = [{ stream: 'screen', number: 2, bytes: 7 }]
+    },
+  }),
+  truncated('truncated-recovered', { recovered: true }),
 ]
 
 let kept = ''
