@@ -63,7 +63,7 @@ function orderOf(reason: DenialReason): EndingOrder {
   }
 }
 
-/** The cause as the vendor reads it, short; the full reasons stand in the audit entry. */
+/** The cause in short, for the vendor and for whoever watches; the full reasons stand in the audit entry. */
 export function causeOf(end: SessionEnd): string {
   switch (end) {
     case 'site-locked':
@@ -71,7 +71,7 @@ export function causeOf(end: SessionEnd): string {
     case 'operator-stopped':
       return 'An operator stopped the session.'
     case 'identity-revoked':
-      return 'Your access was revoked.'
+      return "The engineer's access was revoked."
     case 'ticket-closed':
       return 'The change ticket no longer permits this work.'
     case 'window-closed':

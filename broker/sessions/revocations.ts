@@ -62,7 +62,7 @@ async function revokeAll(
   for (const session of found) session.ordered = 'identity-revoked'
   await Promise.all(
     found.map(async (session) => {
-      await renewals.order(session, 'revoke', 'identity-revoked', 'Your access was revoked.')
+      await renewals.order(session, 'revoke', 'identity-revoked', "The engineer's access was revoked.")
       await audit
         .recordAlways({
           action: 'session.end-ordered',

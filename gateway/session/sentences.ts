@@ -1,8 +1,11 @@
 import type { SessionEnd } from '../../broker/domain/words.ts'
 
-/** What a person reads when a session ends. Names no address and no secret. */
+/**
+ * What is said and kept when a session ends: read by the engineer, by who watches, and in the evidence, so it speaks to
+ * none of them. Names no address and no secret.
+ */
 const SENTENCES: Record<SessionEnd, string> = {
-  'vendor-left': 'You ended the session.',
+  'vendor-left': 'The engineer ended the session.',
   'window-closed': 'The approved window is over.',
   'approval-withdrawn': 'An approver withdrew the approval.',
   'ticket-closed': 'The change ticket was closed or cancelled.',
@@ -16,7 +19,7 @@ const SENTENCES: Record<SessionEnd, string> = {
   'recording-failed': 'The recording failed, so the session could not go on.',
   'asset-lost': 'The connection to the asset was lost.',
   'browser-lost': 'The browser was away for too long.',
-  'identity-revoked': 'Your access was withdrawn.',
+  'identity-revoked': "The engineer's access was withdrawn.",
   'lease-lost': 'The gateway lost its link to the broker for too long.',
   'gateway-stopped': 'The gateway was stopped.',
 }

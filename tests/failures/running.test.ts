@@ -92,7 +92,11 @@ describe.skipIf(missing !== null)(
         30_000,
       )
       terminal.leave()
-      await story.ended(id, { end: 'vendor-left', sentence: /You ended the session/, recording: 'complete' })
+      await story.ended(id, {
+        end: 'vendor-left',
+        sentence: /The engineer ended the session/,
+        recording: 'complete',
+      })
     })
 
     it('the database is away: no new session, and an operator’s stop within 5 s that the log has afterwards', async () => {

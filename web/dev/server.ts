@@ -566,7 +566,7 @@ function shell(socket: WebSocket, watch: boolean): void {
         remainingMs: null,
         permitEndsAt: Date.now(),
         end: 'vendor-left',
-        message: 'You ended the session. The recording is sealed.',
+        message: 'The engineer ended the session.',
       })
   })
 }

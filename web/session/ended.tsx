@@ -4,7 +4,7 @@ import { Link } from 'react-router'
 import { ErrorNote, fieldError, Note } from '../shared/kit.tsx'
 import { useAct } from '../shared/query.ts'
 import type { Session } from '../shared/session-status.tsx'
-import { AFTER_END, SESSION_END } from '../shared/words.ts'
+import { AFTER_END, yourEnd } from '../shared/words.ts'
 import type { SessionPage } from './session-state.ts'
 
 const BECAUSE = {
@@ -23,8 +23,11 @@ export function Ended({ id, page, session }: { id: string; page: SessionPage; se
   const [title, sentence] = page.closedBecause
     ? [BECAUSE[page.closedBecause][0], BECAUSE[page.closedBecause][1] || (page.message ?? '')]
     : [
-        end ? SESSION_END[end] : 'The session is over',
-        page.message ?? session?.endMessage ?? 'The recording is sealed and kept for the site.',
+        end ? yourEnd(end) : 'The session is over',
+        // Of an end of their own making the title says it all; the gateway's sentence speaks about them, not to them.
+        (end === 'vendor-left' || end === 'identity-revoked'
+          ? null
+          : (page.message ?? session?.endMessage)) ?? 'The recording is sealed and kept for the site.',
       ]
   return (
     <div style={{ flex: 1, overflowY: 'auto', background: 'var(--sp-page)', color: 'var(--sp-text)' }}>

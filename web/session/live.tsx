@@ -73,7 +73,7 @@ function Live({ id }: { id: string }) {
               <IconLayoutSidebarRight size={16} aria-hidden />
               <span className="strip-narrow-hide">Ticket, time, notes</span>
             </button>
-            <LeaveButton leave={leave} />
+            <LeaveButton leave={leave} may={page.link === 'open'} />
           </>
         )}
       </Strip>
@@ -130,7 +130,7 @@ function Live({ id }: { id: string }) {
 }
 
 /** Asks once more in place: leaving ends the session for good. */
-function LeaveButton({ leave }: { leave: () => void }) {
+function LeaveButton({ leave, may }: { leave: () => void; may: boolean }) {
   const [sure, setSure] = useState(false)
   useEffect(() => {
     if (!sure) return
@@ -141,6 +141,8 @@ function LeaveButton({ leave }: { leave: () => void }) {
     <button
       type="button"
       aria-label={sure ? 'End it now' : 'End session'}
+      // Without a line nothing can be said to the session; the message line tells that it is lost.
+      disabled={!may}
       onClick={() => (sure ? leave() : setSure(true))}
     >
       <IconLogout size={16} aria-hidden />

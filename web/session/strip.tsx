@@ -18,10 +18,19 @@ export function timeTone(leftMs: number | null): 'normal' | 'attention' | 'alarm
   return leftMs <= 5 * 60_000 ? 'alarm' : leftMs <= 15 * 60_000 ? 'attention' : 'normal'
 }
 
+/** Milliseconds to the next deadline; while a person holds the session, to the end of the window. */
+function timeLeft(page: SessionPage): number | null {
+  if (page.deadline !== null) return Math.max(0, page.deadline - steady())
+  if (page.state !== 'held' || page.permitEndsAt === null) return null
+  return Math.max(0, page.permitEndsAt - Date.now())
+}
+
 /** The slim strip: asset, time left, recording, watchers, latency. */
 export function Strip({ page, title, children }: { page: SessionPage; title: string; children: ReactNode }) {
-  const left = page.deadline === null ? null : Math.max(0, page.deadline - steady())
-  const held = page.state === 'held'
+  const over = page.link === 'over'
+  const left = over ? null : timeLeft(page)
+  // Held with a deadline of its own: held because its time is over. A hold by a person has none, the window goes on.
+  const held = page.state === 'held' && page.deadline !== null
   const watching =
     page.watchers.length > 0
       ? `${page.watchers.join(', ')} ${page.watchers.length > 1 ? 'watch' : 'watches'}`
@@ -39,19 +48,23 @@ export function Strip({ page, title, children }: { page: SessionPage; title: str
           <span className="strip-narrow-hide">{held ? ' until it ends' : ' left'}</span>
         </span>
       )}
-      <span className="rec">
-        <IconPointFilled size={16} aria-hidden />
-        <span>
-          Rec<span className="strip-narrow-hide">orded</span>
+      {over ? null : (
+        <span className="rec">
+          <IconPointFilled size={16} aria-hidden />
+          <span>
+            Rec<span className="strip-narrow-hide">orded</span>
+          </span>
         </span>
-      </span>
-      <span className={page.watchers.length > 0 ? '' : 'strip-quiet strip-narrow-hide'}>
-        <IconEye size={16} aria-hidden />
-        <span className="clip strip-watchers" title={watching}>
-          {watching}
+      )}
+      {over ? null : (
+        <span className={page.watchers.length > 0 ? '' : 'strip-quiet strip-narrow-hide'}>
+          <IconEye size={16} aria-hidden />
+          <span className="clip strip-watchers" title={watching}>
+            {watching}
+          </span>
+          <span className="strip-narrow-only">{page.watchers.length}</span>
         </span>
-        <span className="strip-narrow-only">{page.watchers.length}</span>
-      </span>
+      )}
       <span className="strip-space" />
       <span className="strip-quiet num strip-narrow-hide">
         {page.link === 'open' && page.latencyMs !== null ? `${Math.round(page.latencyMs)} ms` : ''}
@@ -67,6 +80,8 @@ export function Strip({ page, title, children }: { page: SessionPage; title: str
 export function MessageLine(props: {
   page: SessionPage
   zone: string
+  /** Whoever looks on is told what the engineer is told to do, not told to do it. */
+  watching?: boolean
   quiet: ReactNode
   refusal: string | null
   ask: (() => void) | null
@@ -89,8 +104,14 @@ export function MessageLine(props: {
         <strong>Input is frozen{page.by && page.by !== 'policy' ? ` by ${page.by}` : ''}.</strong>{' '}
         {sentence(page.cause)}{' '}
         {page.by && page.by !== 'policy'
-          ? 'Leave the machine as it is and wait, or call the control room.'
-          : `The screen stays live${left === null ? '' : ` for ${length(left)}`}. Ask for more time, or call the control room.`}
+          ? props.watching
+            ? 'The engineer is told to leave the machine as it is. Nothing is typed until input is given back.'
+            : 'Leave the machine as it is and wait, or call the control room.'
+          : `The screen stays live${left === null ? '' : ` for ${roughly(left)}`}. ${
+              props.watching
+                ? 'Confirm the end when the machine is in a safe state; an approver can give more time.'
+                : 'Ask for more time, or call the control room.'
+            }`}
         {props.ask && (!page.by || page.by === 'policy') ? <Ask does={props.ask} /> : null}
       </Line>
     )
@@ -118,16 +139,19 @@ export function MessageLine(props: {
   if (page.idleEndsAt !== null && page.idleEndsAt > now)
     return (
       <Line tone="attention" icon={<IconAlertTriangle size={17} />}>
-        <strong>You have not typed for a while.</strong> The session ends in{' '}
-        {countdown(page.idleEndsAt - now)} unless you press a key.
+        <strong>{props.watching ? 'Nothing was typed' : 'You have not typed'} for a while.</strong> The
+        session ends in {roughly(page.idleEndsAt - now)} unless{' '}
+        {props.watching ? 'the engineer presses' : 'you press'} a key.
       </Line>
     )
   if (page.warning) {
     const left = page.deadline === null ? page.warning.minutes * 60_000 : Math.max(0, page.deadline - now)
     return (
       <Line tone={left <= 5 * 60_000 ? 'alarm' : 'attention'} icon={<IconAlertTriangle size={17} />}>
-        <strong>{length(left)} left</strong>, until {clockTime(page.warning.endsAt, props.zone)} plant time.
-        Bring the machine into a safe state{props.ask ? ', or ask for more time.' : '.'}
+        <strong>{roughly(left)} left</strong>, until {clockTime(page.warning.endsAt, props.zone)} plant time.
+        {props.watching
+          ? 'The engineer was told to bring the machine into a safe state.'
+          : `Bring the machine into a safe state${props.ask ? ', or ask for more time.' : '.'}`}
         {props.ask ? <Ask does={props.ask} /> : null}
       </Line>
     )
@@ -145,6 +169,15 @@ export function MessageLine(props: {
     </Line>
   )
 }
+
+/**
+ * A duration in whole minutes, under a minute in steps of ten seconds: this line is a live region, and one that changed
+ * every second would be read aloud every second. The exact countdown stands in the strip, which is none.
+ */
+const roughly = (milliseconds: number): string =>
+  milliseconds >= 60_000
+    ? length(Math.ceil(milliseconds / 60_000) * 60_000)
+    : length(Math.ceil(milliseconds / 10_000) * 10_000)
 
 /** A cause that somebody typed, closed by a full stop. */
 const sentence = (cause: string | null) => (cause && !/[.!?]$/.test(cause) ? `${cause}.` : (cause ?? ''))

@@ -43,6 +43,7 @@ function Watch({ id }: { id: string }) {
         </div>
       ) : (
         <MessageLine
+          watching
           page={page}
           zone={session.data?.asset.site.timeZone ?? 'UTC'}
           refusal={refusal}

@@ -94,6 +94,15 @@ export const SESSION_END: Record<SessionEnd, string> = {
   'lease-lost': 'Link to the broker lost',
   'gateway-stopped': 'Gateway stopped',
 }
+/** The same, said to the engineer whose session it was. */
+const YOUR_END: Partial<Record<SessionEnd, string>> = {
+  'vendor-left': 'You ended the session',
+  idle: 'Nothing was typed for too long',
+  'browser-lost': 'Your browser was away for too long',
+  'identity-revoked': 'Your access was withdrawn',
+}
+export const yourEnd = (end: SessionEnd): string => YOUR_END[end] ?? SESSION_END[end]
+
 /** Ends that need somebody to look; the others are how a session should end. */
 export const TROUBLED_ENDS: ReadonlySet<SessionEnd> = new Set<SessionEnd>([
   'target-identity-changed',
@@ -113,6 +122,7 @@ export const ALL_ENDS = Object.keys(SESSION_END) as SessionEnd[]
  * are offered bring their own system's name.
  */
 export const TICKET_SYSTEM = 'file'
+export const ticketSystem = (system: string): string => (system === 'file' ? 'Signed ticket file' : system)
 
 /** What the vendor does after each end, said at the end of a session. */
 export const AFTER_END: Partial<Record<SessionEnd, string>> = {

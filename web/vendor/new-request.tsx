@@ -33,6 +33,7 @@ import {
   PROTOCOL,
   TICKET_STATE,
   TICKET_SYSTEM,
+  ticketSystem,
 } from '../shared/words.ts'
 import { proposeWindow } from './propose-window.ts'
 import './new-request.css'
@@ -369,7 +370,7 @@ function TicketPicker(props: {
           )}
           <div className="row row-between">
             <span className="dim">
-              From {ticket.system}, read <When at={ticket.fetchedAt} zone={zone} short />
+              {ticketSystem(ticket.system)}, read <When at={ticket.fetchedAt} zone={zone} short />
             </span>
             <Button variant="subtle" size="xs" onClick={() => take(null)}>
               Another ticket
