@@ -34,10 +34,13 @@ export const DESK = { width: 1440, height: 900 }
  * would have installed it (an NSS database of its own home). No certificate error is ignored anywhere.
  */
 export async function openChromium(
-  options: LabPersonOptions & { hosts: readonly string[]; ca: string | null },
+  options: LabPersonOptions & { hosts: readonly string[]; ca: string | null | readonly (string | null)[] },
 ): Promise<LabBrowser> {
   const home = await mkdtemp(join(tmpdir(), 'sallyport-chromium-'))
-  if (options.ca !== null) await trust(home, options.ca)
+  await trust(
+    home,
+    [options.ca].flat().filter((ca) => ca !== null),
+  )
   const browser = await chromium.launch({
     executablePath: '/usr/bin/chromium',
     headless: true,
@@ -65,14 +68,17 @@ export async function openChromium(
   }
 }
 
-async function trust(home: string, ca: string): Promise<void> {
+async function trust(home: string, authorities: readonly string[]): Promise<void> {
+  if (authorities.length === 0) return
   const folder = join(home, '.pki', 'nssdb')
   const database = `sql:${folder}`
-  const file = join(home, 'ca.pem')
   await mkdir(folder, { recursive: true })
-  await writeFile(file, ca)
   await run('/usr/bin/certutil', ['-d', database, '-N', '--empty-password'])
-  await run('/usr/bin/certutil', ['-d', database, '-A', '-t', 'C,,', '-n', 'site', '-i', file])
+  for (const [place, ca] of authorities.entries()) {
+    const file = join(home, `ca-${place}.pem`)
+    await writeFile(file, ca)
+    await run('/usr/bin/certutil', ['-d', database, '-A', '-t', 'C,,', '-n', `site ${place}`, '-i', file])
+  }
 }
 
 function contextFor(browser: Browser, options: LabPersonOptions): Promise<BrowserContext> {

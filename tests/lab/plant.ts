@@ -287,7 +287,7 @@ export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlan
 
 export const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString()
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   const probe = createServer()
   await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done))
   const address = probe.address()

@@ -3,7 +3,7 @@ import { IconFingerprint, IconLogin2 } from '@tabler/icons-react'
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 import { call, setHooks } from '../shared/api.ts'
 import { ErrorNote } from '../shared/kit.tsx'
-import { assertPasskey } from '../shared/passkey.ts'
+import { assertPasskey, cancelPasskey } from '../shared/passkey.ts'
 import { queryClient } from '../shared/query.ts'
 import { STEP_UP_CHANNEL } from './step-up-channel.ts'
 
@@ -22,6 +22,8 @@ export function StepUpProvider({ children }: { children: ReactNode }) {
   const [error, setError] = useState<unknown>(null)
   const [providers, setProviders] = useState<Provider[]>([])
   const [passkeys, setPasskeys] = useState(true)
+  /** The identity provider that was opened in a window of its own. */
+  const [elsewhere, setElsewhere] = useState<string | null>(null)
   const answer = useRef<((done: boolean) => void)[]>([])
 
   useEffect(() => {
@@ -30,6 +32,7 @@ export function StepUpProvider({ children }: { children: ReactNode }) {
         new Promise<boolean>((resolve) => {
           answer.current.push(resolve)
           setError(null)
+          setElsewhere(null)
           setOpen(true)
           call('GET /api/sign-in/providers', {}).then(
             (ways) => {
@@ -43,6 +46,7 @@ export function StepUpProvider({ children }: { children: ReactNode }) {
   }, [])
 
   const finish = (done: boolean) => {
+    if (!done && busy) cancelPasskey()
     setOpen(false)
     setBusy(false)
     for (const resolve of answer.current.splice(0)) resolve(done)
@@ -52,8 +56,10 @@ export function StepUpProvider({ children }: { children: ReactNode }) {
     if (!open) return
     const channel = new BroadcastChannel(STEP_UP_CHANNEL)
     channel.onmessage = () => {
-      for (const resolve of answer.current.splice(0)) resolve(true)
       setOpen(false)
+      setBusy(false)
+      for (const resolve of answer.current.splice(0)) resolve(true)
+      void queryClient.invalidateQueries({ queryKey: ['GET /api/me'] })
     }
     return () => channel.close()
   }, [open])
@@ -74,7 +80,8 @@ export function StepUpProvider({ children }: { children: ReactNode }) {
   const withProvider = (provider: Provider) => {
     const address = `/auth/oidc/${encodeURIComponent(provider.id)}/start?stepUp=1&returnTo=%2Fstepped-up`
     const opened = window.open(address, 'sallyport-step-up', 'width=520,height=680')
-    if (!opened)
+    if (opened) setElsewhere(provider.name)
+    else
       window.location.assign(address.replace('%2Fstepped-up', encodeURIComponent(window.location.pathname)))
   }
 
@@ -107,6 +114,12 @@ export function StepUpProvider({ children }: { children: ReactNode }) {
               Confirm with {provider.name}
             </Button>
           ))}
+          {elsewhere ? (
+            <p className="dim" role="status">
+              A window of {elsewhere} has opened. Sign in there; this page goes on by itself. Closed it?
+              Choose again.
+            </p>
+          ) : null}
           <Button variant="subtle" onClick={() => finish(false)}>
             Not now
           </Button>

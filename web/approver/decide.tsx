@@ -1,6 +1,6 @@
 import { useState } from 'react'
 import { Link, useOutletContext } from 'react-router'
-import { Empty, Note, Page, Section, Shown, When, Window } from '../shared/kit.tsx'
+import { Empty, Page, Section, Shown, When, Window } from '../shared/kit.tsx'
 import { type Me, useSite } from '../shared/me.ts'
 import { useNow } from '../shared/now.ts'
 import { useRead } from '../shared/query.ts'
@@ -8,6 +8,7 @@ import type { Request } from '../shared/session-status.tsx'
 import { relative, windowTimes } from '../shared/time.ts'
 import { CRITICALITY } from '../shared/words.ts'
 import { type Extension, ExtensionCard } from './extension-card.tsx'
+import { CannotSign } from './signing.tsx'
 import './decide.css'
 
 /** What waits for this person: more time for running work first (minutes count), then requests. */
@@ -40,14 +41,7 @@ export function Component() {
     .sort((a, b) => a.window.opensAt.localeCompare(b.window.opensAt))[0]
   return (
     <Page title="Decide">
-      {me.signingPasskey ? null : (
-        <Note tone="attention">
-          <p>
-            <strong>You cannot sign yet.</strong> Approvals are signed with a passkey that an administrator
-            confirmed. <Link to="/account">See your passkeys</Link>
-          </p>
-        </Note>
-      )}
+      {me.signingPasskey ? null : <CannotSign />}
       {waiting.length > 0 ? (
         <Section title="More time, for work that runs now">
           <div className="list">

@@ -4,7 +4,7 @@ import { type ReactNode, useEffect, useId, useRef, useState } from 'react'
 import { Link, useOutletContext, useParams } from 'react-router'
 import type { Feature } from '../../broker/domain/words.ts'
 import { type BodyInput, call } from '../shared/api.ts'
-import { ErrorNote, fieldError, Note, Page, Shown, Status, When, Window } from '../shared/kit.tsx'
+import { ErrorNote, fieldError, Note, Page, Shown, Status, Waiting, When, Window } from '../shared/kit.tsx'
 import type { Me } from '../shared/me.ts'
 import { useNow } from '../shared/now.ts'
 import { refreshShown, useAct, useRead } from '../shared/query.ts'
@@ -20,8 +20,9 @@ import {
   PROTOCOL,
   ROLE,
   TICKET_STATE,
+  ticketSystem,
 } from '../shared/words.ts'
-import { Signing, type ToSign } from './signing.tsx'
+import { CannotSign, Signing, type ToSign } from './signing.tsx'
 import './decide.css'
 
 type Constraints = BodyInput<'POST /api/requests/:id/decision/options'>['constraints']
@@ -30,7 +31,14 @@ export function Component() {
   const { id = '' } = useParams()
   const request = useRead('GET /api/requests/:id', { params: { id } }, { live: true })
   return (
-    <Shown of={request} waiting={<div className="page" aria-busy="true" />}>
+    <Shown
+      of={request}
+      waiting={
+        <Page title="Decide">
+          <Waiting rows={5} height={90} />
+        </Page>
+      }
+    >
       {(data) => <Card request={data} key={data.id} />}
     </Shown>
   )
@@ -71,6 +79,8 @@ function Card({ request }: { request: Request }) {
       setToSign({ ...begun, decision })
     } catch (failure) {
       setError(failure)
+      // It was refused for something that this page does not show yet.
+      refreshShown()
     } finally {
       setBusy(false)
     }
@@ -160,7 +170,8 @@ function Card({ request }: { request: Request }) {
           </div>
           <p>{request.ticket.title}</p>
           <p className="dim">
-            {request.ticket.system}, checked <When at={request.ticket.fetchedAt} zone={zone} short />
+            {ticketSystem(request.ticket.system)}, read{' '}
+            <When at={request.ticket.fetchedAt} zone={zone} short />
           </p>
         </Part>
         <Part name="How">
@@ -215,6 +226,11 @@ function Card({ request }: { request: Request }) {
           </p>
         </Note>
       ) : null}
+      {request.state === 'waiting' && !mine && !me.signingPasskey ? (
+        <div className="card">
+          <CannotSign />
+        </div>
+      ) : null}
       {request.state === 'waiting' && !mine ? (
         <div className="thumb-bar">
           <Button variant="default" onClick={() => setAsking('decline')}>
@@ -254,11 +270,10 @@ function Card({ request }: { request: Request }) {
         zone={zone}
         verb={toSign?.decision === 'declined' ? 'Decline with passkey' : 'Approve with passkey'}
         close={() => setToSign(null)}
-        send={async (assertion) => {
-          if (!toSign) return
+        send={async ({ challengeId }, assertion) => {
           await call('POST /api/requests/:id/decision', {
             params: { id: request.id },
-            body: { challengeId: toSign.challengeId, assertion },
+            body: { challengeId, assertion },
           })
           setToSign(null)
           setConstraints({})

@@ -64,14 +64,13 @@ export function ExtensionCard(props: { extension: Extension; me: Me; answered: (
         verb={toSign?.decision === 'declined' ? 'Decline with passkey' : 'Give time with passkey'}
         zone={zone}
         close={() => setToSign(null)}
-        send={async (assertion) => {
-          if (!toSign) return
+        send={async ({ challengeId }, assertion) => {
           await call('POST /api/extensions/:id/decision', {
             params: { id: extension.id },
-            body: { challengeId: toSign.challengeId, assertion },
+            body: { challengeId, assertion },
           })
           setDone(
-            toSign.decision === 'granted'
+            toSign?.decision === 'granted'
               ? 'Given. The session goes on.'
               : 'Declined. The engineer sees it now.',
           )

@@ -1,8 +1,9 @@
 import { Button, Modal } from '@mantine/core'
 import { IconFingerprint } from '@tabler/icons-react'
-import { useState } from 'react'
+import { useRef, useState } from 'react'
+import { Link } from 'react-router'
 import { ErrorNote, Note } from '../shared/kit.tsx'
-import { assertPasskey } from '../shared/passkey.ts'
+import { assertPasskey, cancelPasskey } from '../shared/passkey.ts'
 import { readableDocument } from './readable-document.ts'
 import './decide.css'
 
@@ -19,27 +20,38 @@ interface Props {
   verb: string
   close: () => void
   /** Sends the assertion; resolves when the server has accepted it. */
-  send: (assertion: Record<string, unknown>) => Promise<void>
+  send: (toSign: ToSign, assertion: Record<string, unknown>) => Promise<void>
   zone: string
 }
 
 /** The last look: the document exactly as the server built it, then the passkey. */
 export function Signing({ toSign, verb, close, send, zone }: Props) {
-  const [busy, setBusy] = useState(false)
+  const [phase, setPhase] = useState<'reading' | 'device' | 'sending'>('reading')
   const [error, setError] = useState<unknown>(null)
+  /** Counts tries: the answer of a device that was asked before the dialog was closed is no answer any more. */
+  const tried = useRef(0)
   const sign = async () => {
     if (!toSign) return
-    setBusy(true)
+    const mine = ++tried.current
+    setPhase('device')
     setError(null)
     try {
-      await send(await assertPasskey(toSign.options))
+      const assertion = await assertPasskey(toSign.options)
+      if (mine !== tried.current) return
+      setPhase('sending')
+      await send(toSign, assertion)
     } catch (failure) {
-      setError(failure)
+      if (mine === tried.current) setError(failure)
     } finally {
-      setBusy(false)
+      if (mine === tried.current) setPhase('reading')
     }
   }
   const shut = () => {
+    // A signature on its way is answered in any case, within the time limit of every call.
+    if (phase === 'sending') return
+    tried.current++
+    if (phase === 'device') cancelPasskey()
+    setPhase('reading')
     setError(null)
     close()
   }
@@ -74,13 +86,18 @@ export function Signing({ toSign, verb, close, send, zone }: Props) {
             signature.
           </Note>
           {error ? <ErrorNote error={error} /> : null}
+          <p className="dim small" role="status">
+            {phase === 'device'
+              ? 'Confirm on your device. If it does not ask, go back and try again: nothing is signed until it does.'
+              : ''}
+          </p>
           <div className="row row-end signing-actions">
-            <Button variant="default" onClick={shut} disabled={busy}>
+            <Button variant="default" onClick={shut} disabled={phase === 'sending'}>
               Back
             </Button>
             <Button
               onClick={() => void sign()}
-              loading={busy}
+              loading={phase !== 'reading'}
               leftSection={<IconFingerprint size={18} aria-hidden />}
               data-autofocus
             >
@@ -90,5 +107,17 @@ export function Signing({ toSign, verb, close, send, zone }: Props) {
         </div>
       ) : null}
     </Modal>
+  )
+}
+
+/** Why the buttons that sign are not there for this person, and what to do. */
+export function CannotSign() {
+  return (
+    <Note tone="attention">
+      <p>
+        <strong>You cannot sign yet.</strong> Approvals are signed with a passkey that an administrator
+        confirmed. <Link to="/account">See your passkeys</Link>
+      </p>
+    </Note>
   )
 }

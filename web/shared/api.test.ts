@@ -97,6 +97,26 @@ describe('the client', () => {
     })
     await expect(call('GET /api/sites', {})).rejects.toMatchObject({ code: 'no-connection', status: 0 })
   })
+
+  it('does not wait for ever, and says that what was asked for may have been done', async () => {
+    vi.useFakeTimers()
+    vi.spyOn(AbortSignal, 'timeout').mockImplementation((afterMs) => {
+      const limit = new AbortController()
+      setTimeout(() => limit.abort(new DOMException('late', 'TimeoutError')), afterMs)
+      return limit.signal
+    })
+    const never = (sent: RequestInit | undefined) =>
+      new Promise<Response>((_, refuse) => {
+        sent?.signal?.addEventListener('abort', () => refuse(sent.signal?.reason))
+      })
+    fetched.mockImplementation((_, sent) => never(sent))
+    const done = call('POST /api/sign-out', { body: {} }).catch((error: unknown) => error)
+    await vi.advanceTimersByTimeAsync(30_000)
+    expect(await done).toMatchObject({ code: 'no-answer', status: 0 })
+    expect(((await done) as ApiFailure).next).toMatch(/may have been done/)
+    vi.useRealTimers()
+    vi.restoreAllMocks()
+  })
 })
 
 describe('hints', () => {

@@ -57,6 +57,13 @@ export function setHooks(next: Partial<Hooks>): void {
   hooks = { ...hooks, ...next }
 }
 
+/** No answer after so long is a failure that the person is told of; a click must not end in silence. */
+const READ_MS = 15_000
+const ACT_MS = 30_000
+/** What takes as long as a recording is long, or as a machine takes to answer. */
+const LONG_MS = 300_000
+const isLong = (address: string) => /\/(verify|integrity|package|probe)\b/.test(address)
+
 interface Loose {
   params?: Record<string, unknown>
   query?: Record<string, unknown>
@@ -82,7 +89,7 @@ export async function call<K extends Exclude<RouteKey, RawKey>>(
   input: Input<K>,
   signal?: AbortSignal,
 ): Promise<Answer<K>> {
-  const response = await send(key, input, signal)
+  const response = await send(key, input, signal, true)
   return (await readJson(response)) as Answer<K>
 }
 
@@ -92,16 +99,17 @@ export async function callRaw<K extends RawKey>(
   input: Input<K>,
   signal?: AbortSignal,
 ): Promise<Response> {
-  return send(key, input, signal)
+  return send(key, input, signal, false)
 }
 
 async function send<K extends RouteKey>(
   key: K,
   input: Input<K>,
   signal: AbortSignal | undefined,
+  limited: boolean,
 ): Promise<Response> {
   const method = key.slice(0, key.indexOf(' '))
-  const once = () => request(method, addressOf(key, input), (input as Loose).body, signal)
+  const once = () => request(method, addressOf(key, input), (input as Loose).body, signal, limited)
   const first = await once()
   if (first.ok) return first
   const failure = await readFailure(first)
@@ -124,7 +132,10 @@ async function request(
   address: string,
   body: unknown,
   signal: AbortSignal | undefined,
+  limited: boolean,
 ): Promise<Response> {
+  const limitMs = isLong(address) ? LONG_MS : method === 'GET' ? READ_MS : ACT_MS
+  const limits = [...(signal ? [signal] : []), ...(limited ? [AbortSignal.timeout(limitMs)] : [])]
   const headers: Record<string, string> = { accept: 'application/json, */*;q=0.5' }
   if (body !== undefined) headers['content-type'] = 'application/json'
   if (method !== 'GET' && csrf) headers['x-csrf-token'] = csrf
@@ -135,24 +146,46 @@ async function request(
       credentials: 'same-origin',
       cache: 'no-store',
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      ...(signal ? { signal } : {}),
+      ...(limits.length > 0 ? { signal: anyOf(limits) } : {}),
     })
   } catch (error) {
     if (signal?.aborted) throw error
+    if (isTimeout(error)) throw noAnswer(method === 'GET')
     throw new ApiFailure(0, {
       code: 'no-connection',
       message: 'The broker did not answer.',
-      next: 'Check your network. The page tries again by itself.',
+      next:
+        method === 'GET'
+          ? 'Check your network. The page tries again by itself.'
+          : 'Check your network, and look at the page again before you repeat it.',
       requestId: '-',
     })
   }
 }
 
+/** Phones before Safari 17.4 cannot join signals: there the last one, the time limit, counts. */
+const anyOf = (signals: AbortSignal[]): AbortSignal | null =>
+  'any' in AbortSignal ? AbortSignal.any(signals) : (signals.at(-1) ?? null)
+
+const isTimeout = (error: unknown) => error instanceof DOMException && error.name === 'TimeoutError'
+
+/** Not knowing is said as such: what was asked for may have been done after all. */
+function noAnswer(reading: boolean): ApiFailure {
+  return new ApiFailure(0, {
+    code: 'no-answer',
+    message: 'The broker did not answer in time.',
+    next: reading
+      ? 'Check your network, then try again.'
+      : 'It may have been done all the same: look at the page again before you repeat it.',
+    requestId: '-',
+  })
+}
+
 async function readJson(response: Response): Promise<unknown> {
   try {
     return await response.json()
-  } catch {
-    throw unreadable(response)
+  } catch (error) {
+    throw isTimeout(error) ? noAnswer(false) : unreadable(response)
   }
 }
 

@@ -35,24 +35,53 @@ export function topicsOf(data: string): string[] | null {
   }
 }
 
-/** Opens the stream; returns what closes it. The browser reconnects by itself. */
+/** After an answer that ends a stream for good (a restart, too many streams) the browser does not come back by itself. */
+const AGAIN_MS = 5_000
+
+/**
+ * Opens the stream while the page is in sight; returns what closes it. A hidden page holds none: over HTTP/1.1 a browser
+ * has six connections for all its pages, and six forgotten tabs would leave none for what a person does in the seventh.
+ */
 export function openHints(changed: (topics: string[] | null) => void): () => void {
-  const source = new EventSource('/api/events')
-  let hadLost = false
-  source.onopen = () => {
-    set('live')
-    // Whatever was hinted while the stream was down is unknown.
-    if (hadLost) changed(null)
-    hadLost = false
+  let source: EventSource | null = null
+  let again: ReturnType<typeof setTimeout> | undefined
+  // Whatever was hinted while the stream was down or the page hidden is unknown.
+  let missed = false
+  const open = () => {
+    const opened = new EventSource('/api/events')
+    source = opened
+    opened.onopen = () => {
+      set('live')
+      if (missed) changed(null)
+      missed = false
+    }
+    opened.onerror = () => {
+      missed = true
+      set('lost')
+      if (opened.readyState !== EventSource.CLOSED) return
+      shut()
+      again = setTimeout(open, AGAIN_MS)
+    }
+    // An event's name is its topic; one without a name may carry topics as data, or means anything.
+    opened.onmessage = (event: MessageEvent<string>) => changed(topicsOf(event.data))
+    for (const topic of TOPICS) opened.addEventListener(topic, () => changed([topic]))
   }
-  source.onerror = () => {
-    hadLost = true
-    set('lost')
+  const shut = () => {
+    clearTimeout(again)
+    source?.close()
+    source = null
   }
-  // An event's name is its topic; one without a name may carry topics as data, or means anything.
-  source.onmessage = (event: MessageEvent<string>) => changed(topicsOf(event.data))
-  for (const topic of TOPICS) source.addEventListener(topic, () => changed([topic]))
-  return () => source.close()
+  const follow = () => {
+    shut()
+    if (document.hidden) missed = true
+    else open()
+  }
+  document.addEventListener('visibilitychange', follow)
+  follow()
+  return () => {
+    document.removeEventListener('visibilitychange', follow)
+    shut()
+  }
 }
 
 export function useLinkState(): LinkState {

@@ -3,6 +3,7 @@ import {
   type PublicKeyCredentialRequestOptionsJSON,
   startAuthentication,
   startRegistration,
+  WebAuthnAbortService,
 } from '@simplewebauthn/browser'
 import { ApiFailure } from './api.ts'
 
@@ -31,6 +32,11 @@ export async function makePasskey(options: Loose): Promise<Loose> {
   } catch (error) {
     throw refused(error)
   }
+}
+
+/** Takes back what an authenticator was asked for: who closed the dialog signs nothing any more. */
+export function cancelPasskey(): void {
+  WebAuthnAbortService.cancelCeremony()
 }
 
 function refused(error: unknown): ApiFailure {

@@ -14,10 +14,14 @@ type PlainRead = Exclude<ReadKey, RawKey>
 export const queryClient = new QueryClient({
   defaultOptions: {
     queries: {
+      // What the browser believes about the network is no reason to wait without a word: try, and say what came of it.
+      networkMode: 'always',
       staleTime: 5_000,
-      retry: (count, error) => !(error instanceof ApiFailure && error.status >= 400) && count < 3,
+      retry: (count, error) =>
+        !(error instanceof ApiFailure && (error.status >= 400 || error.code === 'no-answer')) && count < 3,
       refetchOnWindowFocus: true,
     },
+    mutations: { networkMode: 'always' },
   },
 })
 
