@@ -33,17 +33,10 @@ export function Component() {
               Add a site and a zone first; then the asset, its endpoint and its credential.
             </Empty>
           ) : (
-            <TableFrame label="Assets">
-              <thead>
-                <tr>
-                  <th>Asset</th>
-                  <th>Zone</th>
-                  <th>Criticality</th>
-                  <th>Address</th>
-                  <th>Gateway</th>
-                  <th>State</th>
-                </tr>
-              </thead>
+            <TableFrame
+              label="Assets"
+              columns={['Asset', 'Zone', 'Criticality', 'Address', 'Gateway', 'State']}
+            >
               <tbody>
                 {list.map((asset) => (
                   <tr key={asset.id}>

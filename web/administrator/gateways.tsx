@@ -54,21 +54,11 @@ export function Component() {
                   start it with its one-time token.
                 </Empty>
               ) : (
-                <TableFrame label="Gateways">
-                  <thead>
-                    <tr>
-                      <th>Gateway</th>
-                      <th>Zone</th>
-                      <th>State</th>
-                      <th>Sessions</th>
-                      <th>Free space</th>
-                      <th>Clock</th>
-                      <th>To deliver</th>
-                      <th>
-                        <span className="sr-only">Revoke</span>
-                      </th>
-                    </tr>
-                  </thead>
+                <TableFrame
+                  label="Gateways"
+                  columns={['Gateway', 'Zone', 'State', 'Sessions', 'Free space', 'Clock', 'To deliver']}
+                  actions="Revoke"
+                >
                   <tbody>
                     {data.gateways.map((gateway) => (
                       <tr key={gateway.id}>

@@ -54,20 +54,11 @@ export function Component() {
                 A vendor has a contract end and a sponsor in your house; both end its access.
               </Empty>
             ) : (
-              <TableFrame label="Vendors">
-                <thead>
-                  <tr>
-                    <th>Vendor</th>
-                    <th>Contract ends</th>
-                    <th>Sponsor</th>
-                    <th>Tier</th>
-                    <th>People</th>
-                    <th>State</th>
-                    <th>
-                      <span className="sr-only">Change</span>
-                    </th>
-                  </tr>
-                </thead>
+              <TableFrame
+                label="Vendors"
+                columns={['Vendor', 'Contract ends', 'Sponsor', 'Tier', 'People', 'State']}
+                actions="Change"
+              >
                 <tbody>
                   {list.map((vendor) => (
                     <tr key={vendor.id}>
@@ -125,16 +116,7 @@ export function Component() {
               </Empty>
             ) : (
               <>
-                <TableFrame label="People">
-                  <thead>
-                    <tr>
-                      <th>Name</th>
-                      <th>Company</th>
-                      <th>Roles</th>
-                      <th>Last sign-in</th>
-                      <th>State</th>
-                    </tr>
-                  </thead>
+                <TableFrame label="People" columns={['Name', 'Company', 'Roles', 'Last sign-in', 'State']}>
                   <tbody>
                     {items.map((person) => {
                       const waits =

@@ -32,17 +32,11 @@ export function Component() {
           ) : (
             list.map((site) => (
               <Section key={site.id} title={site.name}>
-                <TableFrame label={`Approval rules of ${site.name}`}>
-                  <thead>
-                    <tr>
-                      <th>Criticality</th>
-                      <th>People</th>
-                      <th>From</th>
-                      <th>
-                        <span className="sr-only">Change</span>
-                      </th>
-                    </tr>
-                  </thead>
+                <TableFrame
+                  label={`Approval rules of ${site.name}`}
+                  columns={['Criticality', 'People', 'From']}
+                  actions="Change"
+                >
                   <tbody>
                     {LEVELS.map((criticality) => {
                       const rule = rules.data?.find(

@@ -42,16 +42,7 @@ export function Component() {
                 Ask the owner of the change process for the public key that signs their exports.
               </Empty>
             ) : (
-              <TableFrame label="Ticket keys">
-                <thead>
-                  <tr>
-                    <th>Name</th>
-                    <th>Site</th>
-                    <th>Key id</th>
-                    <th>Registered</th>
-                    <th>State</th>
-                  </tr>
-                </thead>
+              <TableFrame label="Ticket keys" columns={['Name', 'Site', 'Key id', 'Registered', 'State']}>
                 <tbody>
                   {list.map((key) => (
                     <tr key={key.id}>

@@ -50,17 +50,10 @@ export function Component() {
             </Empty>
           ) : (
             <>
-              <TableFrame label="Requests">
-                <thead>
-                  <tr>
-                    <th>Asset</th>
-                    <th>Who</th>
-                    <th>Window</th>
-                    <th>Ticket</th>
-                    <th>State</th>
-                    <th>Decided by</th>
-                  </tr>
-                </thead>
+              <TableFrame
+                label="Requests"
+                columns={['Asset', 'Who', 'Window', 'Ticket', 'State', 'Decided by']}
+              >
                 <tbody>
                   {items.map((request) => (
                     <tr key={request.id}>

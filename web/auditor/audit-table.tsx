@@ -6,18 +6,10 @@ type Entry = Answer<'GET /api/audit'>['items'][number]
 
 export function AuditTable({ entries, zone }: { entries: readonly Entry[]; zone: string }) {
   return (
-    <TableFrame label="Audit entries">
-      <thead>
-        <tr>
-          <th>No.</th>
-          <th>Time, plant</th>
-          <th>Action</th>
-          <th>Result</th>
-          <th>Who</th>
-          <th>What</th>
-          <th>Details</th>
-        </tr>
-      </thead>
+    <TableFrame
+      label="Audit entries"
+      columns={['No.', 'Time, plant', 'Action', 'Result', 'Who', 'What', 'Details']}
+    >
       <tbody>
         {entries.map((entry) => (
           <tr key={entry.id}>

@@ -113,21 +113,11 @@ export function Component() {
             </Empty>
           ) : (
             <>
-              <TableFrame label="Sessions">
-                <thead>
-                  <tr>
-                    <th>Started</th>
-                    <th>Asset</th>
-                    <th>Person</th>
-                    <th>Ticket</th>
-                    <th>Length</th>
-                    <th>Ended</th>
-                    <th>Recording</th>
-                    <th>
-                      <span className="sr-only">Play</span>
-                    </th>
-                  </tr>
-                </thead>
+              <TableFrame
+                label="Sessions"
+                columns={['Started', 'Asset', 'Person', 'Ticket', 'Length', 'Ended', 'Recording']}
+                actions="Play"
+              >
                 <tbody>
                   {items.map((session) => (
                     <tr key={session.id}>

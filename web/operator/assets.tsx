@@ -41,16 +41,7 @@ export function Component() {
               An administrator adds assets, with their zone, criticality and address.
             </Empty>
           ) : (
-            <TableFrame label="Assets">
-              <thead>
-                <tr>
-                  <th>Asset</th>
-                  <th>Zone</th>
-                  <th>Criticality</th>
-                  <th>Owner</th>
-                  <th>Now</th>
-                </tr>
-              </thead>
+            <TableFrame label="Assets" columns={['Asset', 'Zone', 'Criticality', 'Owner', 'Now']}>
               <tbody>
                 {shown.map((asset) => {
                   const session = inside.data?.items.find((item) => item.asset.id === asset.id)

@@ -6,7 +6,7 @@ import {
   IconCircle,
   IconInfoCircle,
 } from '@tabler/icons-react'
-import { type ReactNode, useEffect, useId, useRef, useState } from 'react'
+import { type CSSProperties, type ReactNode, useEffect, useId, useRef, useState } from 'react'
 import { ApiFailure } from './api.ts'
 import { useNow } from './now.ts'
 import { type At, instantTimes, relative, windowTimes } from './time.ts'
@@ -308,12 +308,39 @@ export function TimeLeft({ from, to, now, label }: { from: At; to: At; now: numb
   )
 }
 
-/** A wide table scrolls inside itself, by keyboard too. */
-export function TableFrame({ label, children }: { label: string; children: ReactNode }) {
+/**
+ * A table; on a phone each row is a card, its cells under each other with their column's name before them (base.css
+ * takes the names from custom properties, so that cells need not repeat them). Wider than its place it scrolls inside
+ * itself, by keyboard too.
+ */
+export function TableFrame(props: {
+  label: string
+  columns: readonly string[]
+  /** What the last column's buttons do; it has no visible name. */
+  actions?: string
+  children: ReactNode
+}) {
+  const names = Object.fromEntries(
+    props.columns.map((name, place) => [`--column-${place + 1}`, JSON.stringify(name)]),
+  )
   return (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrollable region must be reachable by keyboard (WCAG 2.1.1)
     <div className="table-frame" tabIndex={0}>
-      <table aria-label={label}>{children}</table>
+      <table aria-label={props.label} style={names as CSSProperties}>
+        <thead>
+          <tr>
+            {props.columns.map((name) => (
+              <th key={name}>{name}</th>
+            ))}
+            {props.actions ? (
+              <th>
+                <span className="sr-only">{props.actions}</span>
+              </th>
+            ) : null}
+          </tr>
+        </thead>
+        {props.children}
+      </table>
     </div>
   )
 }
