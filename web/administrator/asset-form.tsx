@@ -1,11 +1,11 @@
-import { Checkbox, NativeSelect, Textarea, TextInput } from '@mantine/core'
+import { Checkbox, NativeSelect } from '@mantine/core'
 import { useState } from 'react'
 import type { AssetType, Criticality, EndingMode } from '../../broker/domain/words.ts'
 import type { Answer } from '../shared/api.ts'
 import { fieldError } from '../shared/kit.tsx'
 import { useAct, useRead } from '../shared/query.ts'
 import { ASSET_TYPE, CRITICALITY, ENDING } from '../shared/words.ts'
-import { dayOf, endOfDay, FormDialog } from './forms.tsx'
+import { AreaField, ChoiceField, dayOf, endOfDay, FormDialog, TextField } from './forms.tsx'
 
 type Asset = Answer<'GET /api/assets/:id'>
 const SCORES = ['safety', 'availability', 'integrity', 'confidentiality', 'regulatory'] as const
@@ -86,35 +86,35 @@ export function AssetForm(props: { asset: Asset | null; close: () => void; done:
       submit={submit}
       wide
     >
-      <TextInput
+      <TextField
         label="Name in words"
         placeholder="Robot cell 4, controller"
         value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
+        set={setName}
         required
-        error={fieldError(error, 'name')}
+        path="name"
       />
-      <TextInput
+      <TextField
         label="Description"
         value={description}
-        onChange={(event) => setDescription(event.currentTarget.value)}
+        set={setDescription}
         maxLength={500}
-        error={fieldError(error, 'description')}
+        path="description"
       />
       <div className="form-pair">
-        <NativeSelect
+        <ChoiceField
           label="Site"
           value={siteId}
-          onChange={(event) => setSite(event.currentTarget.value)}
+          set={setSite}
           data={(sites.data ?? []).map((entry) => ({ value: entry.id, label: entry.name }))}
-          error={fieldError(error, 'siteId')}
+          path="siteId"
         />
-        <NativeSelect
+        <ChoiceField
           label="Zone"
           value={zoneId}
-          onChange={(event) => setZone(event.currentTarget.value)}
+          set={setZone}
           data={here.map((entry) => ({ value: entry.id, label: entry.name }))}
-          error={fieldError(error, 'zoneId')}
+          path="zoneId"
         />
         <NativeSelect
           label="Type"
@@ -128,40 +128,40 @@ export function AssetForm(props: { asset: Asset | null; close: () => void; done:
           onChange={(event) => setCriticality(event.currentTarget.value as Criticality)}
           data={Object.entries(CRITICALITY).map(([value, label]) => ({ value, label }))}
         />
-        <TextInput
+        <TextField
           label="Address"
           description="In one of the zone's ranges"
           value={address}
-          onChange={(event) => setAddress(event.currentTarget.value)}
+          set={setAddress}
           required
           classNames={{ input: 'mono' }}
-          error={fieldError(error, 'address')}
+          path="address"
         />
-        <TextInput
+        <TextField
           label="Owner"
           description="Who answers for it in the plant"
           value={owner}
-          onChange={(event) => setOwner(event.currentTarget.value)}
+          set={setOwner}
           required
-          error={fieldError(error, 'owner')}
+          path="owner"
         />
       </div>
-      <Textarea
+      <AreaField
         label="What can go wrong"
         description="In words, for the approver's card"
         value={hazard}
-        onChange={(event) => setHazard(event.currentTarget.value)}
+        set={setHazard}
         maxLength={500}
         autosize
-        error={fieldError(error, 'hazard')}
+        path="hazard"
       />
-      <Textarea
+      <AreaField
         label="Compensating controls"
         value={controls}
-        onChange={(event) => setControls(event.currentTarget.value)}
+        set={setControls}
         maxLength={500}
         autosize
-        error={fieldError(error, 'compensatingControls')}
+        path="compensatingControls"
       />
       <fieldset>
         <legend>Consequence</legend>
@@ -175,12 +175,12 @@ export function AssetForm(props: { asset: Asset | null; close: () => void; done:
               data={LEVEL.map((label, value) => ({ value: String(value), label }))}
             />
           ))}
-          <TextInput
+          <TextField
             type="date"
             label="Last verified on site"
             value={verified}
-            onChange={(event) => setVerified(event.currentTarget.value)}
-            error={fieldError(error, 'lastVerifiedAt')}
+            set={setVerified}
+            path="lastVerifiedAt"
           />
         </div>
       </fieldset>

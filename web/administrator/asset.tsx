@@ -1,4 +1,4 @@
-import { Button, NativeSelect, PasswordInput, Textarea, TextInput } from '@mantine/core'
+import { Button, NativeSelect, PasswordInput, TextInput } from '@mantine/core'
 import { useState } from 'react'
 import { useParams } from 'react-router'
 import type { Answer } from '../shared/api.ts'
@@ -18,7 +18,7 @@ import { useAct, useRead } from '../shared/query.ts'
 import { viewerZone } from '../shared/time.ts'
 import { assetType, CRITICALITY, ENDING, PROTOCOL } from '../shared/words.ts'
 import { AssetForm } from './asset-form.tsx'
-import { FormDialog } from './forms.tsx'
+import { AreaField, ChoiceField, FormDialog, ReasonField, TextField } from './forms.tsx'
 
 type Asset = Answer<'GET /api/assets/:id'>
 type Endpoint = Asset['endpoints'][number]
@@ -258,14 +258,14 @@ function CredentialForm({
       }
     >
       {account ? null : (
-        <TextInput
+        <TextField
           label="Account on the asset"
           value={name}
-          onChange={(event) => setName(event.currentTarget.value)}
+          set={setName}
           required
           pattern="[a-zA-Z0-9._@\\\-]{1,64}"
           classNames={{ input: 'mono' }}
-          error={fieldError(set.error, 'account')}
+          path="account"
         />
       )}
       <NativeSelect
@@ -290,10 +290,10 @@ function CredentialForm({
         />
       ) : (
         <>
-          <Textarea
+          <AreaField
             label="Private key (OpenSSH or PEM)"
             value={privateKey}
-            onChange={(event) => setPrivateKey(event.currentTarget.value)}
+            set={setPrivateKey}
             required
             autosize
             minRows={4}
@@ -301,7 +301,7 @@ function CredentialForm({
             autoComplete="off"
             spellCheck={false}
             classNames={{ input: 'mono' }}
-            error={fieldError(set.error, 'privateKey')}
+            path="privateKey"
           />
           <PasswordInput
             label="Passphrase, if it has one"
@@ -333,13 +333,7 @@ function Switch({ asset, close }: { asset: Asset; close: () => void }) {
       submit={() => change.mutate({ params: { id: asset.id }, body: { enabled: !asset.enabled, reason } })}
     >
       {asset.enabled ? <p>Nobody can ask for it any more; a session that runs ends by its rule.</p> : null}
-      <TextInput
-        label="Reason"
-        value={reason}
-        onChange={(event) => setReason(event.currentTarget.value)}
-        required
-        error={fieldError(change.error, 'reason')}
-      />
+      <ReasonField value={reason} set={setReason} />
     </FormDialog>
   )
 }
@@ -361,23 +355,17 @@ function ChooseGateway({ asset, close }: { asset: Asset; close: () => void }) {
       error={change.error}
       submit={() => change.mutate({ params: { id: asset.id }, body: { gatewayId: chosen, reason } })}
     >
-      <NativeSelect
+      <ChoiceField
         label="Gateway"
         value={chosen}
-        onChange={(event) => setId(event.currentTarget.value)}
+        set={setId}
         data={choices.map((gateway) => ({
           value: gateway.id,
           label: `${gateway.name}, ${gateway.zone.name}`,
         }))}
-        error={fieldError(change.error, 'gatewayId')}
+        path="gatewayId"
       />
-      <TextInput
-        label="Reason"
-        value={reason}
-        onChange={(event) => setReason(event.currentTarget.value)}
-        required
-        error={fieldError(change.error, 'reason')}
-      />
+      <ReasonField value={reason} set={setReason} />
     </FormDialog>
   )
 }
@@ -396,14 +384,14 @@ function EndpointForm({ asset, close }: { asset: Asset; close: () => void }) {
       submit={() => add.mutate({ params: { id: asset.id }, body: { protocol: 'ssh', port: Number(port) } })}
     >
       <NativeSelect label="Protocol" data={[{ value: 'ssh', label: PROTOCOL.ssh }]} />
-      <TextInput
+      <TextField
         label="Port"
         inputMode="numeric"
         pattern="[0-9]{1,5}"
         value={port}
-        onChange={(event) => setPort(event.currentTarget.value)}
+        set={setPort}
         required
-        error={fieldError(add.error, 'port')}
+        path="port"
       />
     </FormDialog>
   )

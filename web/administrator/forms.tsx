@@ -1,6 +1,18 @@
-import { Button, Modal } from '@mantine/core'
-import type { ReactNode } from 'react'
-import { ErrorNote } from '../shared/kit.tsx'
+import {
+  Button,
+  Modal,
+  NativeSelect,
+  type NativeSelectProps,
+  Textarea,
+  type TextareaProps,
+  TextInput,
+  type TextInputProps,
+} from '@mantine/core'
+import { createContext, type ReactNode, useContext } from 'react'
+import { ErrorNote, fieldError } from '../shared/kit.tsx'
+
+/** The refusal of the form that a field stands in, so that each field finds its own part of it. */
+const Refusal = createContext<unknown>(null)
 
 /** A dialog with one form: fields, the server's refusal, one verb. */
 export function FormDialog(props: {
@@ -24,7 +36,7 @@ export function FormDialog(props: {
           props.submit()
         }}
       >
-        {props.children}
+        <Refusal value={props.error}>{props.children}</Refusal>
         {props.error ? <ErrorNote error={props.error} /> : null}
         <div className="row row-end">
           <Button variant="default" onClick={props.close}>
@@ -37,6 +49,33 @@ export function FormDialog(props: {
       </form>
     </Modal>
   )
+}
+
+/** What every field of a form has: its value, what sets it, and the server's name for it. */
+interface Bound {
+  value: string
+  set: (value: string) => void
+  path: string
+}
+
+export function TextField({ set, path, ...rest }: Bound & TextInputProps) {
+  const error = fieldError(useContext(Refusal), path)
+  return <TextInput {...rest} onChange={(event) => set(event.currentTarget.value)} error={error} />
+}
+
+export function AreaField({ set, path, ...rest }: Bound & TextareaProps) {
+  const error = fieldError(useContext(Refusal), path)
+  return <Textarea {...rest} onChange={(event) => set(event.currentTarget.value)} error={error} />
+}
+
+export function ChoiceField({ set, path, ...rest }: Bound & NativeSelectProps) {
+  const error = fieldError(useContext(Refusal), path)
+  return <NativeSelect {...rest} onChange={(event) => set(event.currentTarget.value)} error={error} />
+}
+
+/** Why somebody does this: a line in the audit log. */
+export function ReasonField(props: Omit<Bound, 'path'>) {
+  return <TextField label="Reason" path="reason" required {...props} />
 }
 
 /** End of a day at this computer as an instant; null when empty. */

@@ -1,4 +1,4 @@
-import { Button, Modal, NativeSelect, TextInput } from '@mantine/core'
+import { Button, Modal, NativeSelect } from '@mantine/core'
 import { IconPlus } from '@tabler/icons-react'
 import { useState } from 'react'
 import type { Answer } from '../shared/api.ts'
@@ -6,7 +6,6 @@ import {
   Empty,
   Fact,
   Facts,
-  fieldError,
   Page,
   Section,
   Shown,
@@ -17,7 +16,7 @@ import {
 } from '../shared/kit.tsx'
 import { useAct, useRead } from '../shared/query.ts'
 import { instantTimes, viewerZone } from '../shared/time.ts'
-import { FormDialog } from './forms.tsx'
+import { ChoiceField, FormDialog, ReasonField, TextField } from './forms.tsx'
 
 type Gateway = Answer<'GET /api/gateways'>[number]
 const STATE = {
@@ -222,25 +221,19 @@ function GatewayForm({ close }: { close: () => void }) {
       error={add.error}
       submit={() => add.mutate({ body: { name, siteId, zoneId } })}
     >
-      <TextInput
-        label="Name"
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-        required
-        error={fieldError(add.error, 'name')}
-      />
+      <TextField label="Name" value={name} set={setName} required path="name" />
       <NativeSelect
         label="Site"
         value={siteId}
         onChange={(event) => setSite(event.currentTarget.value)}
         data={(sites.data ?? []).map((entry) => ({ value: entry.id, label: entry.name }))}
       />
-      <NativeSelect
+      <ChoiceField
         label="Zone in which it stands"
         value={zoneId}
-        onChange={(event) => setZone(event.currentTarget.value)}
+        set={setZone}
         data={here.map((entry) => ({ value: entry.id, label: entry.name }))}
-        error={fieldError(add.error, 'zoneId')}
+        path="zoneId"
       />
     </FormDialog>
   )
@@ -265,13 +258,7 @@ function RevokeForm({ gateway, close }: { gateway: Gateway; close: () => void })
         {gateway.sessions ? `; ${gateway.sessions} running sessions end` : ''}. Old recordings stay closed to
         it. To come back it must be announced and enrolled anew.
       </p>
-      <TextInput
-        label="Reason"
-        value={reason}
-        onChange={(event) => setReason(event.currentTarget.value)}
-        required
-        error={fieldError(revoke.error, 'reason')}
-      />
+      <ReasonField value={reason} set={setReason} />
     </FormDialog>
   )
 }

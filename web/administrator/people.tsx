@@ -3,13 +3,13 @@ import { IconPlus } from '@tabler/icons-react'
 import { useState } from 'react'
 import { Link } from 'react-router'
 import type { Answer } from '../shared/api.ts'
-import { Empty, fieldError, Page, Section, Shown, Status, TableFrame, When } from '../shared/kit.tsx'
+import { Empty, Page, Section, Shown, Status, TableFrame, When } from '../shared/kit.tsx'
 import { Pager } from '../shared/pager.tsx'
 import { useAct, useRead } from '../shared/query.ts'
 import { viewerZone } from '../shared/time.ts'
 import { useFilters } from '../shared/use-filters.ts'
 import { ROLE } from '../shared/words.ts'
-import { dayOf, endOfDay, FormDialog } from './forms.tsx'
+import { ChoiceField, dayOf, endOfDay, FormDialog, ReasonField, TextField } from './forms.tsx'
 import { PersonForm } from './person-form.tsx'
 
 type Vendor = Answer<'GET /api/vendors'>[number]
@@ -198,29 +198,21 @@ function VendorForm({ vendor, close }: { vendor: Vendor | null; close: () => voi
         else add.mutate({ body: { name, contractEndsAt, sponsorId, tier } })
       }}
     >
-      {vendor ? null : (
-        <TextInput
-          label="Name"
-          value={name}
-          onChange={(event) => setName(event.currentTarget.value)}
-          required
-          error={fieldError(error, 'name')}
-        />
-      )}
-      <TextInput
+      {vendor ? null : <TextField label="Name" value={name} set={setName} required path="name" />}
+      <TextField
         type="date"
         label="Contract ends"
         value={ends}
-        onChange={(event) => setEnds(event.currentTarget.value)}
+        set={setEnds}
         required
-        error={fieldError(error, 'contractEndsAt')}
+        path="contractEndsAt"
       />
-      <NativeSelect
+      <ChoiceField
         label="Sponsor in your house"
         value={sponsorId}
-        onChange={(event) => setSponsor(event.currentTarget.value)}
+        set={setSponsor}
         data={own.map((person) => ({ value: person.id, label: person.name }))}
-        error={fieldError(error, 'sponsorId')}
+        path="sponsorId"
       />
       <NativeSelect
         label="Tier"
@@ -240,13 +232,7 @@ function VendorForm({ vendor, close }: { vendor: Vendor | null; close: () => voi
               { value: 'off', label: 'Disabled' },
             ]}
           />
-          <TextInput
-            label="Reason"
-            value={reason}
-            onChange={(event) => setReason(event.currentTarget.value)}
-            required
-            error={fieldError(error, 'reason')}
-          />
+          <ReasonField value={reason} set={setReason} />
         </>
       ) : null}
     </FormDialog>

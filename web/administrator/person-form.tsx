@@ -1,11 +1,11 @@
-import { Button, Modal, NativeSelect, TextInput } from '@mantine/core'
+import { Button, Modal, NativeSelect } from '@mantine/core'
 import { useState } from 'react'
 import type { Role } from '../../broker/domain/words.ts'
 import type { Answer } from '../shared/api.ts'
-import { fieldError, ShownOnce } from '../shared/kit.tsx'
+import { ShownOnce } from '../shared/kit.tsx'
 import { useAct, useRead } from '../shared/query.ts'
 import { ROLE } from '../shared/words.ts'
-import { endOfDay, FormDialog } from './forms.tsx'
+import { ChoiceField, endOfDay, FormDialog, TextField } from './forms.tsx'
 
 type Vendor = Answer<'GET /api/vendors'>[number]
 export interface HeldRole {
@@ -58,43 +58,25 @@ export function PersonForm({ close, vendors }: { close: () => void; vendors: Ven
     >
       <p className="dim">For people without an identity provider. They sign in with a passkey.</p>
       <div className="form-pair">
-        <TextInput
-          label="Name"
-          value={name}
-          onChange={(event) => setName(event.currentTarget.value)}
-          required
-          error={fieldError(add.error, 'name')}
-        />
-        <TextInput
-          label="E-mail, if any"
-          type="email"
-          value={email}
-          onChange={(event) => setEmail(event.currentTarget.value)}
-          error={fieldError(add.error, 'email')}
-        />
-        <NativeSelect
+        <TextField label="Name" value={name} set={setName} required path="name" />
+        <TextField label="E-mail, if any" type="email" value={email} set={setEmail} path="email" />
+        <ChoiceField
           label="Company"
           value={vendor}
-          onChange={(event) => setVendor(event.currentTarget.value)}
+          set={setVendor}
           data={[
             { value: '', label: 'Our own' },
             ...vendors.map((entry) => ({ value: entry.id, label: entry.name })),
           ]}
-          error={fieldError(add.error, 'vendorId')}
+          path="vendorId"
         />
-        <TextInput
-          type="date"
-          label="Account ends"
-          value={ends}
-          onChange={(event) => setEnds(event.currentTarget.value)}
-          error={fieldError(add.error, 'accountEndsAt')}
-        />
-        <TextInput
+        <TextField type="date" label="Account ends" value={ends} set={setEnds} path="accountEndsAt" />
+        <TextField
           type="date"
           label="Training valid until"
           value={training}
-          onChange={(event) => setTraining(event.currentTarget.value)}
-          error={fieldError(add.error, 'trainingValidUntil')}
+          set={setTraining}
+          path="trainingValidUntil"
         />
       </div>
       <RolePicker roles={roles} set={setRoles} vendor={vendor !== ''} />

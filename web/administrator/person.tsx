@@ -7,7 +7,6 @@ import {
   ErrorNote,
   Fact,
   Facts,
-  fieldError,
   Page,
   Section,
   Shown,
@@ -18,7 +17,7 @@ import {
 import { useAct, useRead } from '../shared/query.ts'
 import { viewerZone } from '../shared/time.ts'
 import { ROLE } from '../shared/words.ts'
-import { dayOf, endOfDay, FormDialog } from './forms.tsx'
+import { dayOf, endOfDay, FormDialog, ReasonField, TextField } from './forms.tsx'
 import { type HeldRole, RolePicker } from './person-form.tsx'
 
 type Person = Answer<'GET /api/people'>['items'][number]
@@ -87,7 +86,7 @@ function PersonPage({ person }: { person: Person }) {
           <Fact name="Training">
             {person.trainingValidUntil ? (
               <>
-                valid until <When at={person.trainingValidUntil} zone={zone} />
+                ends <When at={person.trainingValidUntil} zone={zone} />
               </>
             ) : (
               'none kept'
@@ -183,13 +182,7 @@ function EditPerson({ person, close }: { person: Person; close: () => void }) {
       }
     >
       <div className="form-pair">
-        <TextInput
-          label="Name"
-          value={name}
-          onChange={(event) => setName(event.currentTarget.value)}
-          required
-          error={fieldError(change.error, 'name')}
-        />
+        <TextField label="Name" value={name} set={setName} required path="name" />
         <TextInput
           type="date"
           label="Account ends"
@@ -204,13 +197,7 @@ function EditPerson({ person, close }: { person: Person; close: () => void }) {
         />
       </div>
       <RolePicker roles={roles} set={setRoles} vendor={person.vendor !== null} />
-      <TextInput
-        label="Reason"
-        value={reason}
-        onChange={(event) => setReason(event.currentTarget.value)}
-        required
-        error={fieldError(change.error, 'reason')}
-      />
+      <ReasonField value={reason} set={setReason} />
     </FormDialog>
   )
 }
@@ -234,13 +221,7 @@ function SwitchPerson({ person, close }: { person: Person; close: () => void }) 
           Every connection of this person closes within 5 seconds; a running session ends by the asset's rule.
         </p>
       ) : null}
-      <TextInput
-        label="Reason"
-        value={reason}
-        onChange={(event) => setReason(event.currentTarget.value)}
-        required
-        error={fieldError(change.error, 'reason')}
-      />
+      <ReasonField value={reason} set={setReason} />
     </FormDialog>
   )
 }
@@ -271,13 +252,13 @@ function NewLink({ person, close }: { person: Person; close: () => void }) {
       <p className="dim">
         With it the person adds a passkey. Whoever has the link can: be sure whom you give it to.
       </p>
-      <TextInput
+      <TextField
         label="Reason"
         placeholder="Lost phone, identity checked in person"
         value={reason}
-        onChange={(event) => setReason(event.currentTarget.value)}
+        set={setReason}
         required
-        error={fieldError(make.error, 'reason')}
+        path="reason"
       />
     </FormDialog>
   )

@@ -1,10 +1,10 @@
-import { Button, Checkbox, NativeSelect, TextInput } from '@mantine/core'
+import { Button, Checkbox } from '@mantine/core'
 import { useState } from 'react'
 import type { Criticality, Role } from '../../broker/domain/words.ts'
-import { Empty, fieldError, Page, Section, Shown, TableFrame } from '../shared/kit.tsx'
+import { Empty, Page, Section, Shown, TableFrame } from '../shared/kit.tsx'
 import { useAct, useRead } from '../shared/query.ts'
 import { CRITICALITY, ROLE } from '../shared/words.ts'
-import { FormDialog } from './forms.tsx'
+import { ChoiceField, FormDialog, ReasonField } from './forms.tsx'
 
 interface Editing {
   siteId: string
@@ -109,13 +109,13 @@ function RuleForm({ editing, close }: { editing: Editing; close: () => void }) {
         })
       }
     >
-      <NativeSelect
+      <ChoiceField
         label="How many people"
         description={editing.criticality === 'C1' ? 'A safety asset needs two at least.' : undefined}
         value={count}
-        onChange={(event) => setCount(event.currentTarget.value)}
+        set={setCount}
         data={counts}
-        error={fieldError(set.error, 'count')}
+        path="count"
       />
       <fieldset>
         <legend>Who counts</legend>
@@ -134,13 +134,7 @@ function RuleForm({ editing, close }: { editing: Editing; close: () => void }) {
           ))}
         </div>
       </fieldset>
-      <TextInput
-        label="Reason"
-        value={reason}
-        onChange={(event) => setReason(event.currentTarget.value)}
-        required
-        error={fieldError(set.error, 'reason')}
-      />
+      <ReasonField value={reason} set={setReason} />
     </FormDialog>
   )
 }

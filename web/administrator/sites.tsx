@@ -1,11 +1,11 @@
-import { Button, Checkbox, NativeSelect, Textarea, TextInput } from '@mantine/core'
+import { Button, Checkbox } from '@mantine/core'
 import { IconArrowRight, IconPlus } from '@tabler/icons-react'
 import { useState } from 'react'
 import type { Answer } from '../shared/api.ts'
-import { Empty, fieldError, Page, Section, Shown, Status } from '../shared/kit.tsx'
+import { Empty, Page, Section, Shown, Status } from '../shared/kit.tsx'
 import { useAct, useRead } from '../shared/query.ts'
 import { PROTOCOL } from '../shared/words.ts'
-import { FormDialog } from './forms.tsx'
+import { AreaField, ChoiceField, FormDialog, ReasonField, TextField } from './forms.tsx'
 
 type Site = Answer<'GET /api/sites'>[number]
 type Zone = Answer<'GET /api/zones'>[number]
@@ -145,32 +145,26 @@ function SiteForm({ site, close }: { site: Site | null; close: () => void }) {
           : add.mutate({ body: { name, timeZone, notice } })
       }
     >
-      <TextInput
-        label="Name"
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-        required
-        error={fieldError(error, 'name')}
-      />
+      <TextField label="Name" value={name} set={setName} required path="name" />
       {site ? null : (
-        <NativeSelect
+        <ChoiceField
           label="Time zone of the plant"
           value={timeZone}
-          onChange={(event) => setTimeZone(event.currentTarget.value)}
+          set={setTimeZone}
           data={Intl.supportedValuesOf('timeZone')}
-          error={fieldError(error, 'timeZone')}
+          path="timeZone"
         />
       )}
-      <Textarea
+      <AreaField
         label="Notice"
         description="Who records and watches, and under which law. A changed notice must be accepted anew."
         value={notice}
-        onChange={(event) => setNotice(event.currentTarget.value)}
+        set={setNotice}
         required
         maxLength={4000}
         autosize
         minRows={5}
-        error={fieldError(error, 'notice')}
+        path="notice"
       />
     </FormDialog>
   )
@@ -192,23 +186,17 @@ function ZoneForm({ site, close }: { site: Site; close: () => void }) {
         add.mutate({ body: { siteId: site.id, name, ranges: ranges.split(/[\s,]+/).filter(Boolean) } })
       }
     >
-      <TextInput
-        label="Name"
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-        required
-        error={fieldError(add.error, 'name')}
-      />
-      <Textarea
+      <TextField label="Name" value={name} set={setName} required path="name" />
+      <AreaField
         label="Address ranges"
         description="One a line, for example 10.20.4.0/24. An asset's address must lie in one of them."
         value={ranges}
-        onChange={(event) => setRanges(event.currentTarget.value)}
+        set={setRanges}
         required
         autosize
         minRows={2}
         classNames={{ input: 'mono' }}
-        error={fieldError(add.error, 'ranges')}
+        path="ranges"
       />
     </FormDialog>
   )
@@ -232,27 +220,15 @@ function ConduitForm({ site, zones, close }: { site: Site; zones: Zone[]; close:
         add.mutate({ body: { siteId: site.id, name, fromZoneId: from, toZoneId: to, protocols: ['ssh'] } })
       }
     >
-      <TextInput
-        label="Name"
-        value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
-        required
-        error={fieldError(add.error, 'name')}
-      />
-      <NativeSelect
+      <TextField label="Name" value={name} set={setName} required path="name" />
+      <ChoiceField
         label="From (the gateway's zone)"
         value={from}
-        onChange={(event) => setFrom(event.currentTarget.value)}
+        set={setFrom}
         data={choices}
-        error={fieldError(add.error, 'fromZoneId')}
+        path="fromZoneId"
       />
-      <NativeSelect
-        label="To (the asset's zone)"
-        value={to}
-        onChange={(event) => setTo(event.currentTarget.value)}
-        data={choices}
-        error={fieldError(add.error, 'toZoneId')}
-      />
+      <ChoiceField label="To (the asset's zone)" value={to} set={setTo} data={choices} path="toZoneId" />
       <Checkbox label={PROTOCOL.ssh} checked readOnly />
     </FormDialog>
   )
@@ -274,13 +250,7 @@ function SwitchConduit({ conduit, close }: { conduit: Conduit; close: () => void
       }
     >
       {conduit.enabled ? <p>Sessions that run over it end by their rule.</p> : null}
-      <TextInput
-        label="Reason"
-        value={reason}
-        onChange={(event) => setReason(event.currentTarget.value)}
-        required
-        error={fieldError(change.error, 'reason')}
-      />
+      <ReasonField value={reason} set={setReason} />
     </FormDialog>
   )
 }

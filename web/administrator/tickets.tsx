@@ -1,4 +1,4 @@
-import { Button, FileButton, NativeSelect, Textarea, TextInput } from '@mantine/core'
+import { Button, FileButton, NativeSelect, Textarea } from '@mantine/core'
 import { useState } from 'react'
 import {
   Empty,
@@ -15,7 +15,7 @@ import {
 import { useAct, useRead } from '../shared/query.ts'
 import { viewerZone, windowTimes } from '../shared/time.ts'
 import { TICKET_STATE } from '../shared/words.ts'
-import { FormDialog } from './forms.tsx'
+import { FormDialog, TextField } from './forms.tsx'
 
 export function Component() {
   const keys = useRead('GET /api/ticket-keys', {})
@@ -174,14 +174,14 @@ function KeyForm({ sites, close }: { sites: SiteName[]; close: () => void }) {
         onChange={(event) => setSite(event.currentTarget.value)}
         data={sites.map((entry) => ({ value: entry.id, label: entry.name }))}
       />
-      <TextInput
+      <TextField
         label="Name"
         placeholder="Change management export, 2026"
         value={name}
-        onChange={(event) => setName(event.currentTarget.value)}
+        set={setName}
         required
         maxLength={80}
-        error={fieldError(add.error, 'name')}
+        path="name"
       />
       <Textarea
         label="Public key (JWK)"
