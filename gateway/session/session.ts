@@ -260,9 +260,11 @@ export class Session {
       closed: () => {
         if (!this.#watchers.delete(viewer)) return
         viewer.drop()
+        this.#tellWatchers()
+        // In another window the same person still looks on: whoever counts people must not be told that they left.
+        if ([...this.#watchers.values()].some(({ person }) => person === who.person)) return
         this.#report({ kind: 'watcher', session: this.id, ...who, joined: false, at: this.#clock.wall() })
         this.#mark(`watcher left: ${who.name}`)
-        this.#tellWatchers()
       },
     })
     this.#report({ kind: 'watcher', session: this.id, ...who, joined: true, at: this.#clock.wall() })
@@ -884,7 +886,10 @@ export class Session {
   }
 
   #tellWatchers(): void {
-    this.#tellAll({ type: 'watchers', names: [...this.#watchers.values()].map((who) => who.name) })
+    this.#tellAll({
+      type: 'watchers',
+      names: [...new Map([...this.#watchers.values()].map((who) => [who.person, who.name])).values()],
+    })
   }
 
   #tellAll(message: TerminalDown): void {

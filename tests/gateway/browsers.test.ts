@@ -91,6 +91,29 @@ describe.skipIf(missing)(`browsers come and go${missing ? ` (skipped: ${missing}
     await broker.command(grant, 'stop')
   })
 
+  it('who watches in two windows is named once, and has left only when both are closed', async () => {
+    const { broker } = house
+    const { grant, browser } = await openSession(house, lab)
+    const olga = { person: newId(), personName: 'Olga Operator' }
+    const first = await broker.browser(grant, 'watch', olga)
+    const second = await broker.browser(grant, 'watch', olga)
+    const joined = () => broker.eventsOf('watcher', grant.session).filter((event) => event.joined).length
+    const left = () => broker.eventsOf('watcher', grant.session).filter((event) => !event.joined).length
+    await until(() => joined() === 2)
+    first.ws.close()
+    await until(() => first.closed !== null)
+    // Comes after the first window's end on the same line: by now a "left" would have been told.
+    const third = await broker.browser(grant, 'watch', { person: newId(), personName: 'Otto' })
+    await until(() => joined() === 3)
+    expect(browser.last('watchers')?.names).toEqual(['Olga Operator', 'Otto'])
+    expect(left()).toBe(0)
+    second.ws.close()
+    await until(() => left() === 1)
+    third.ws.close()
+    await until(() => browser.last('watchers')?.names.length === 0)
+    await broker.command(grant, 'stop')
+  })
+
   it('a watcher that does not read is never waited for, and caught up from the screen', async () => {
     const { broker } = house
     const { grant, browser } = await openSession(house, lab)

@@ -1,5 +1,7 @@
+import { Switch } from '@mantine/core'
+import { useDocumentVisibility, useMediaQuery } from '@mantine/hooks'
 import { IconEye } from '@tabler/icons-react'
-import { useRef } from 'react'
+import { lazy, Suspense, useRef, useState } from 'react'
 import { useOutletContext } from 'react-router'
 import { Empty, Page, Section, Shown, TimeLeft, Window } from '../shared/kit.tsx'
 import { type Me, useSite } from '../shared/me.ts'
@@ -10,6 +12,11 @@ import { instantTimes, length, ms } from '../shared/time.ts'
 import { CRITICALITY } from '../shared/words.ts'
 import { SessionActions } from './session-actions.tsx'
 import './inside.css'
+
+/** Terminal code is loaded when somebody wants to look. */
+const LiveScreen = lazy(() => import('./live-screen.tsx'))
+/** So many screens at once: each is a stream of its own through broker and gateway. */
+const SCREENS = 6
 
 /** The wall: everybody who is inside now. Grey when all is well; what is held or about to end stands out and comes first. */
 export function Component() {
@@ -28,6 +35,19 @@ export function Component() {
   )
   const now = useNow(1000)
   const kept = useRef(new Map<string, Session>())
+  // Off until asked for, on each visit: looking on is a deed that the engineer sees and the log keeps.
+  const [looking, setLooking] = useState(false)
+  const desk = useMediaQuery('(min-width: 64rem)', false, { getInitialValueInEffect: false })
+  const seen = useDocumentVisibility() === 'visible'
+  const live = (sessions.data?.items ?? []).filter(({ state }) => state === 'live' || state === 'held')
+  const screens = new Set(
+    looking && desk && seen
+      ? live
+          .map(({ id }) => id)
+          .sort()
+          .slice(0, SCREENS)
+      : [],
+  )
   return (
     <Page
       title="Inside now"
@@ -37,6 +57,16 @@ export function Component() {
             ? 'Nobody'
             : `${sessions.data.items.length} ${sessions.data.items.length === 1 ? 'session' : 'sessions'}`
           : undefined
+      }
+      actions={
+        desk && live.length > 0 ? (
+          <Switch
+            label="Live screens"
+            description={`You watch while they show: the engineer sees your name${live.length > SCREENS ? `; ${SCREENS} at most` : ''}`}
+            checked={looking}
+            onChange={(event) => setLooking(event.currentTarget.checked)}
+          />
+        ) : null
       }
       wide
     >
@@ -64,7 +94,7 @@ export function Component() {
           ) : (
             <div className="wall">
               {shown.sort(byUrgency).map((session) => (
-                <Tile key={session.id} session={session} now={now} />
+                <Tile key={session.id} session={session} now={now} screen={screens.has(session.id)} />
               ))}
             </div>
           )
@@ -81,7 +111,7 @@ function byUrgency(a: Session, b: Session): number {
   return rank(a) - rank(b) || ms(a.permitEndsAt) - ms(b.permitEndsAt)
 }
 
-function Tile({ session, now }: { session: Session; now: number }) {
+function Tile({ session, now, screen }: { session: Session; now: number; screen: boolean }) {
   const zone = session.asset.site.timeZone
   const held = session.state === 'held' && session.holdEndsAt !== null
   const end = held && session.holdEndsAt ? session.holdEndsAt : session.permitEndsAt
@@ -95,8 +125,13 @@ function Tile({ session, now }: { session: Session; now: number }) {
     >
       <header className="row row-between">
         <h2>{session.asset.name}</h2>
-        {closed ? <span className="dim">Closed</span> : <SessionStatus session={session} />}
+        {closed ? <HowItEnded id={session.id} /> : <SessionStatus session={session} />}
       </header>
+      {screen ? (
+        <Suspense fallback={<div className="live-screen" aria-busy="true" />}>
+          <LiveScreen id={session.id} asset={session.asset.name} />
+        </Suspense>
+      ) : null}
       <p>
         <strong>{session.person.name}</strong>, {session.person.company}
       </p>
@@ -139,6 +174,16 @@ function Tile({ session, now }: { session: Session; now: number }) {
       ) : null}
       <SessionActions session={session} />
     </article>
+  )
+}
+
+/** A session that ended while the wall was looked at says how, instead of vanishing. */
+function HowItEnded({ id }: { id: string }) {
+  const session = useRead('GET /api/sessions/:id', { params: { id } }, { live: true })
+  return session.data?.state === 'closed' ? (
+    <SessionStatus session={session.data} />
+  ) : (
+    <span className="dim">Closed</span>
   )
 }
 

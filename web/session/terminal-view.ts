@@ -58,7 +58,7 @@ export function makeTerminal(place: HTMLElement): TerminalView {
       const proposed = fitting.proposeDimensions()
       if (!proposed?.cols || !proposed.rows) return
       const share = Math.min(proposed.cols / cols, proposed.rows / rows)
-      terminal.options.fontSize = Math.max(5, Math.min(20, Math.floor(14 * share * 2) / 2))
+      terminal.options.fontSize = Math.max(3, Math.min(20, Math.floor(14 * share * 2) / 2))
     },
     dispose: () => terminal.dispose(),
   }
