@@ -57,7 +57,12 @@ function unlessDone(stampFile, sources, work) {
 unlessDone('node_modules/.sallyport-setup', ['package.json', 'package-lock.json'], () => {
   // Not `npm ci`: it refuses a lock file that was made where a registry lacks some other platform's optional binaries.
   // With the lock file there, `npm install --no-save` takes the very versions and hashes that it names.
-  run('npm', ['install', '--no-save', '--no-audit', '--no-fund'], 'installing the locked packages')
+  // Warnings about the machine's own Node are of no use here: the pinned one runs everything.
+  run(
+    'npm',
+    ['install', '--no-save', '--no-audit', '--no-fund', '--loglevel=error'],
+    'installing the locked packages (takes a minute or two the first time)',
+  )
 })
 if (spawnSync(pinnedNode, ['--version']).status !== 0) {
   // Where install scripts are switched off, the pinned Node's own set-up has not run yet.

@@ -144,7 +144,7 @@ function sentence(reason: DenialReason): [text: string, who: string] {
         'Another approver of the site',
       ]
     case 'window-not-open':
-      return ['The window is not open yet.', 'Nobody: it opens by itself']
+      return ['The window is not open yet.', 'It opens by itself']
     case 'window-over':
       return ['The window is over.', NOBODY]
     case 'window-empty':

@@ -1,6 +1,7 @@
 import { type KeyboardEvent, type PointerEvent, useMemo, useRef } from 'react'
 import type { Answer } from '../shared/api.ts'
-import { clockTime, countdown } from '../shared/time.ts'
+import { clockSeconds, clockTime, countdown } from '../shared/time.ts'
+import { SESSION_END } from '../shared/words.ts'
 
 type Recording = Answer<'GET /api/recordings/:id'>
 type Session = Answer<'GET /api/sessions/:id'>
@@ -22,6 +23,8 @@ export function Timeline(props: {
   const at = (tMs: number) => `${Math.min(100, Math.max(0, (tMs / total) * 100))}%`
   const started = new Date(recording.startedAt).getTime()
   const permitEnd = session ? new Date(session.permitEndsAt).getTime() - started : null
+  // Minutes do not tell the ends of a short recording apart.
+  const clockAt = total < 10 * 60_000 ? clockSeconds : clockTime
   const { output, input } = recording.activity
   const paths = useMemo(() => ({ output: bars(output, 1), input: bars(input, -1) }), [output, input])
   const go = (event: PointerEvent<HTMLDivElement>) => {
@@ -75,9 +78,9 @@ export function Timeline(props: {
         <span className="timeline-now" style={{ left: at(nowMs) }} />
       </div>
       <div className="timeline-scale dim num" aria-hidden="true">
-        <span>{clockTime(started, zone)}</span>
-        <span>{clockTime(started + total / 2, zone)}</span>
-        <span>{clockTime(started + total, zone)}</span>
+        <span>{clockAt(started, zone)}</span>
+        <span>{clockAt(started + total / 2, zone)}</span>
+        <span>{clockAt(started + total, zone)}</span>
       </div>
       <p className="timeline-key dim small">
         <i className="key activity-key-output" aria-hidden /> Screen{' '}
@@ -88,7 +91,7 @@ export function Timeline(props: {
           {recording.markers.map((marker) => (
             <li key={`${marker.tMs}${marker.kind}${marker.text}`}>
               <button type="button" data-loud={LOUD.has(marker.kind)} onClick={() => seek(marker.tMs)}>
-                <span className="num">{countdown(marker.tMs)}</span> {marker.text}
+                <span className="num">{countdown(marker.tMs)}</span> {markerWords(marker)}
               </button>
             </li>
           ))}
@@ -96,6 +99,13 @@ export function Timeline(props: {
       ) : null}
     </div>
   )
+}
+
+/** A marker as people say it; what a person wrote into it (a cause, a name) stays as it is. */
+function markerWords({ kind, text }: { kind: string; text: string }): string {
+  if (kind === 'ended' || kind === 'end') return SESSION_END[text as keyof typeof SESSION_END] ?? text
+  const words = text.replace(/^: /, '')
+  return words.charAt(0).toUpperCase() + words.slice(1)
 }
 
 /** Bars up (screen) or down (keys) from the middle, on a square-root scale so that quiet work is seen beside a flood. */

@@ -13,10 +13,11 @@ export function AlarmBanner({ me }: { me: Me }) {
   if (!first) return null
   const mayAcknowledge = hasRole(me, 'administrator') || hasRole(me, 'operator')
   return (
-    <div className="banner" role="alert">
+    <div className="banner">
       <IconAlertOctagon size={18} aria-hidden />
       <span>
-        <strong>Alarm</strong> {relative(first.since)}: {first.message}
+        <strong>Alarm</strong>: {/* The age stands outside: an alert that changes is read aloud again. */}
+        <span role="alert">{first.message}</span> ({relative(first.since)})
       </span>
       {me.alarms.length > 1 || mayAcknowledge ? (
         <Button size="xs" variant="default" onClick={() => setOpen(true)}>

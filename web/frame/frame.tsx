@@ -111,7 +111,10 @@ function BottomBar({ entries }: { entries: Entry[] }) {
       {shown.map((entry) => (
         <NavLink key={entry.to} to={entry.to} className="bottom-link">
           <entry.icon size={22} stroke={1.7} aria-hidden />
-          <span>{entry.label}</span>
+          <span>
+            {entry.short ?? entry.label}
+            {entry.short ? <span className="sr-only"> ({entry.label})</span> : null}
+          </span>
         </NavLink>
       ))}
       {rest.length > 0 ? (

@@ -22,6 +22,8 @@ import { ROLE } from '../shared/words.ts'
 export interface Entry {
   to: string
   label: string
+  /** For the bar at the bottom of a phone, where two words do not fit. */
+  short?: string
   icon: typeof IconPlus
 }
 export interface NavigationGroup {
@@ -53,9 +55,9 @@ const ENTRIES: Record<Role, Entry[]> = {
   ],
   administrator: [
     { to: '/admin/assets', label: 'Assets', icon: IconBuildingFactory2 },
-    { to: '/admin/sites', label: 'Sites and zones', icon: IconMapPin },
-    { to: '/admin/people', label: 'Vendors and people', icon: IconUsers },
-    { to: '/admin/rules', label: 'Approval rules', icon: IconScale },
+    { to: '/admin/sites', label: 'Sites and zones', short: 'Sites', icon: IconMapPin },
+    { to: '/admin/people', label: 'Vendors and people', short: 'People', icon: IconUsers },
+    { to: '/admin/rules', label: 'Approval rules', short: 'Rules', icon: IconScale },
     { to: '/admin/tickets', label: 'Tickets', icon: IconClipboardList },
     { to: '/admin/gateways', label: 'Gateways and health', icon: IconRouter },
   ],

@@ -76,5 +76,7 @@ describe('lengths', () => {
     expect(relative('2026-11-20T14:14:00.000Z', now)).toBe('in 2 h 14 min')
     expect(relative('2026-11-20T11:55:00.000Z', now)).toBe('5 min ago')
     expect(relative('2026-11-20T11:59:50.000Z', now)).toBe('now')
+    expect(relative('2027-03-20T11:00:00.000Z', now)).toBe('in 120 days')
+    expect(relative('2026-11-18T11:00:00.000Z', now)).toBe('2 days ago')
   })
 })

@@ -197,6 +197,9 @@ export function countdown(milliseconds: number): string {
 export function relative(at: At, now: At = Date.now()): string {
   const difference = ms(at) - ms(now)
   if (Math.abs(difference) < 15_000) return 'now'
+  // Days ahead or ago are counted in days: nobody plans by "in 119 d 23 h".
+  const days = Math.round(Math.abs(difference) / 86_400_000)
+  if (days >= 2) return difference > 0 ? `in ${days} days` : `${days} days ago`
   const coarse = Math.round(Math.abs(difference) / 60_000) * 60_000
   const words = Math.abs(difference) < 60_000 ? 'less than a minute' : length(coarse).replace(/ \d+ s$/, '')
   return difference > 0 ? `in ${words}` : `${words} ago`
