@@ -4,119 +4,24 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Secret } from '../../broker/domain/secret.ts'
 import { buildApp } from '../../broker/http/app.ts'
 import { publicOrigin } from '../../broker/http/origin.ts'
-import { issueServerCertificate, makeSiteCa, type PemPair } from '../../broker/http/site-ca.ts'
 import { openIdentity } from '../../broker/identity/identity.ts'
 import type { OidcProvider } from '../../broker/identity/oidc.ts'
 import { ApiClient } from '../lab/api-client.ts'
-import { LAB_PEOPLE, type LabOidc, startOidcProvider } from '../lab/oidc-provider.ts'
-import { startCluster, type TestCluster } from './database.ts'
-import { ProviderBrowser, stubs, type TestBroker, testBroker, testPlant } from './identity-support.ts'
+import { startOidcProvider } from '../lab/oidc-provider.ts'
+import { ProviderBrowser, stubs } from './identity-support.ts'
+import { mapping, type OidcHouse, SIGN_IN, startOidcHouse } from './oidc-support.ts'
+
+/* Answers that are mixed up, replayed or of somebody else: tests/attacks/25-mixed-up-providers.test.ts. */
 
 const SITE = 'Werk Nord'
-let cluster: TestCluster
-let broker: TestBroker
-let ca: PemPair
-let lab: LabOidc
-let other: LabOidc
-let ada: ApiClient
-/** Our own copy: a test moves somebody to another group. */
-const people = LAB_PEOPLE.map((person) => ({ ...person }))
-
-const mapping: OidcProvider['mapping'] = {
-  organisationClaim: 'company',
-  organisations: { plant: 'staff', acme: { vendor: 'Acme Robotics' } },
-  rolesClaim: 'groups',
-  roles: {
-    'vendor-engineers': [{ role: 'vendor', site: SITE }],
-    'plant-managers': [{ role: 'approver', site: SITE }],
-    'control-room': [{ role: 'operator', site: SITE }],
-    auditors: [{ role: 'auditor', site: SITE }],
-    'ot-administrators': [{ role: 'administrator', site: null }],
-  },
-}
+let house: OidcHouse
+let { broker, ca, lab, other, ada, people, trip, signIn, refusedWith } = {} as OidcHouse
 
 beforeAll(async () => {
-  cluster = await startCluster()
-  ca = await makeSiteCa(['localhost'], Date.now())
-  const server = await issueServerCertificate(ca, ['localhost'], Date.now())
-  const start = (id: string) =>
-    startOidcProvider({
-      tls: server,
-      clientId: 'sallyport',
-      clientSecret: 'lab-secret',
-      people,
-      redirectUri: `https://plant.example/auth/oidc/${id}/callback`,
-    })
-  lab = await start('lab')
-  other = await start('other')
-  const provider = (id: string, issuer: string, trust: string | null): OidcProvider => ({
-    id,
-    name: `Provider ${id}`,
-    issuer,
-    clientId: 'sallyport',
-    clientSecret: new Secret('lab-secret'),
-    mapping,
-    ...(trust ? { ca: trust } : {}),
-  })
-  broker = await testBroker(cluster, {
-    providers: [
-      provider('lab', lab.issuer, ca.certificate),
-      provider('other', other.issuer, ca.certificate),
-      // The lab again under another name for the same machine: nobody gave its CA.
-      provider('untrusted', lab.issuer.replace('localhost', '127.0.0.1'), null),
-    ],
-    limits: { signIn: { burst: 1000, perSecond: 1000 } },
-  })
-  ada = await broker.administrator()
-  await testPlant(ada, SITE)
-  await ada.call('POST /api/vendors', {
-    body: {
-      name: 'Acme Robotics',
-      contractEndsAt: '2030-01-01T00:00:00.000Z',
-      sponsorId: (await ada.me()).person.id,
-      tier: '1',
-    },
-  })
+  house = await startOidcHouse()
+  ;({ broker, ca, lab, other, ada, people, trip, signIn, refusedWith } = house)
 })
-afterAll(async () => {
-  await broker?.close()
-  await lab?.close()
-  await other?.close()
-  await cluster?.close()
-})
-
-/** Begins at the broker, chooses a person at the provider; answers with the path back to the broker. */
-async function trip(
-  client: ApiClient,
-  sub: string,
-  options: { provider?: string; search?: string; browser?: ProviderBrowser } = {},
-): Promise<string> {
-  const start = await client.fetch(
-    'GET',
-    `/auth/oidc/${options.provider ?? 'lab'}/start${options.search ?? ''}`,
-  )
-  expect(start.status).toBe(303)
-  const browser = options.browser ?? new ProviderBrowser(ca.certificate)
-  const back = new URL(await browser.choose(String(start.headers.location), sub))
-  expect(back.origin).toBe('https://plant.example')
-  return back.pathname + back.search
-}
-
-async function signIn(client: ApiClient, sub: string) {
-  const answer = await client.fetch('GET', await trip(client, sub))
-  expect(answer.headers.location).toBe('/')
-  return client.me()
-}
-
-const SIGN_IN = '__Host-sallyport-sign-in'
-
-/** The answer that refuses: back to the sign-in page with a code, and no cookie. */
-async function refusedWith(client: ApiClient, path: string): Promise<string | null> {
-  const answer = await client.fetch('GET', path)
-  expect(answer.status).toBe(303)
-  expect(client.cookies.has(SIGN_IN)).toBe(false)
-  return new URL(String(answer.headers.location), 'https://plant.example').searchParams.get('problem')
-}
+afterAll(() => house?.close())
 
 test('one click signs in, with organisation and roles from the claims', async () => {
   const mara = await signIn(broker.client(), 'mara')
@@ -155,95 +60,6 @@ test('who has no organisation or no role here stays outside', async () => {
     const client = broker.client()
     expect(await refusedWith(client, await trip(client, sub))).toBe(code)
   }
-})
-
-test('a code counts once', async () => {
-  const client = broker.client()
-  const path = await trip(client, 'anna')
-  const cookies = new Map(client.cookies)
-  expect((await client.fetch('GET', path)).headers.location).toBe('/')
-  const again = broker.client()
-  for (const [name, value] of cookies) again.cookies.set(name, value)
-  expect(await refusedWith(again, path)).toBe('trip-unknown')
-})
-
-test('a used code under a fresh state is refused by the provider', async () => {
-  const client = broker.client()
-  const first = await trip(client, 'anna')
-  await client.fetch('GET', first)
-  client.cookies.clear()
-  const second = new URL(await trip(client, 'anna'), 'https://plant.example')
-  second.searchParams.set('code', new URL(first, 'https://plant.example').searchParams.get('code') ?? '')
-  expect(await refusedWith(client, second.pathname + second.search)).toBe('answer-invalid')
-})
-
-test('bad or missing state', async () => {
-  for (const bend of [
-    (url: URL) => url.searchParams.set('state', 'x'.repeat(43)),
-    (url: URL) => url.searchParams.delete('state'),
-  ]) {
-    const client = broker.client()
-    const url = new URL(await trip(client, 'anna'), 'https://plant.example')
-    bend(url)
-    expect(await refusedWith(client, url.pathname + url.search)).toBe('trip-unknown')
-  }
-})
-
-test("somebody else's answer can't be planted: the trip belongs to the browser that began it", async () => {
-  const attacker = broker.client()
-  const victim = broker.client()
-  expect(await refusedWith(victim, await trip(attacker, 'anna'))).toBe('trip-unknown')
-  // A victim who is on a trip of their own has a cookie, but another one.
-  await victim.fetch('GET', '/auth/oidc/lab/start')
-  expect(await refusedWith(victim, await trip(attacker, 'anna'))).toBe('trip-unknown')
-})
-
-test('wrong issuer in the answer (RFC 9207), and one that is missing', async () => {
-  for (const bend of [
-    (url: URL) => url.searchParams.set('iss', other.issuer),
-    (url: URL) => url.searchParams.set('iss', 'https://evil.example'),
-    (url: URL) => url.searchParams.delete('iss'),
-  ]) {
-    const client = broker.client()
-    const url = new URL(await trip(client, 'anna'), 'https://plant.example')
-    bend(url)
-    expect(await refusedWith(client, url.pathname + url.search)).toBe('answer-invalid')
-  }
-})
-
-test('an answer at the callback of another provider', async () => {
-  const client = broker.client()
-  const path = await trip(client, 'anna')
-  expect(await refusedWith(client, path.replace('/oidc/lab/', '/oidc/other/'))).toBe('trip-unknown')
-})
-
-test('without the nonce, or with another, the ID token is refused', async () => {
-  for (const nonce of ['', 'x'.repeat(43)]) {
-    const client = broker.client()
-    const start = await client.fetch('GET', '/auth/oidc/lab/start')
-    const url = new URL(String(start.headers.location))
-    if (nonce) url.searchParams.set('nonce', nonce)
-    else url.searchParams.delete('nonce')
-    const back = new URL(await new ProviderBrowser(ca.certificate).choose(url.href, 'anna'))
-    expect(await refusedWith(client, back.pathname + back.search)).toBe('answer-invalid')
-  }
-})
-
-test('a code without its PKCE verifier is refused', async () => {
-  const client = broker.client()
-  const start = await client.fetch('GET', '/auth/oidc/lab/start')
-  const url = new URL(String(start.headers.location))
-  url.searchParams.set('code_challenge', 'A'.repeat(43))
-  const back = new URL(await new ProviderBrowser(ca.certificate).choose(url.href, 'anna'))
-  expect(await refusedWith(client, back.pathname + back.search)).toBe('answer-invalid')
-})
-
-test('a provider whose certificate nobody vouches for is refused (threat 40)', async () => {
-  const answer = await broker.client().fetch('GET', '/auth/oidc/untrusted/start')
-  expect(answer.headers.location).toBe('/sign-in?problem=provider-unavailable')
-  expect((await broker.client().fetch('GET', '/auth/oidc/nowhere/start')).headers.location).toBe(
-    '/sign-in?problem=unknown-provider',
-  )
 })
 
 test('only a path of ours is returned to', async () => {
@@ -359,6 +175,8 @@ test('back-channel logout ends the sign-in within five seconds, everywhere', asy
 })
 
 test('refused ways in are in the audit log, without codes or tokens', async () => {
+  await broker.client().fetch('GET', '/auth/oidc/untrusted/start')
+  for (let n = 0; n < 4; n++) await refusedWith(broker.client(), await trip(broker.client(), 'anna'))
   const rows = await broker.database.db.sql<{ text: string }[]>`
     SELECT convert_from(bytes, 'UTF8') AS text FROM audit.entry WHERE action = 'sign-in.refused'`
   expect(rows.length).toBeGreaterThan(5)
