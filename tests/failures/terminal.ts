@@ -33,7 +33,11 @@ export class Terminal {
   static connect(
     opening: { socket: string; ticket: string },
     who: ApiClient,
-    at: { ca: string; connectTo: ConnectTo },
+    at: {
+      ca: string
+      connectTo: ConnectTo /** Of the page that asks; the plant's own by default. */
+      origin?: string
+    },
   ): Promise<Terminal> {
     const url = new URL(opening.socket, who.origin.replace(/^http/, 'ws'))
     const to = 'socketPath' in at.connectTo ? { path: at.connectTo.socketPath } : at.connectTo
@@ -47,7 +51,7 @@ export class Terminal {
             ALPNProtocols: ['http/1.1'],
           } as ConnectionOptions)) as never,
         perMessageDeflate: false,
-        origin: who.origin,
+        origin: at.origin ?? who.origin,
         headers: { cookie: who.cookieHeader() },
       })
       const terminal = new Terminal(ws)
