@@ -40,18 +40,22 @@ export function foreignOrigin(system: () => System): void {
     terminal.start()
     await terminal.sees('$ ')
 
-    await expect(connect(opening, vera)).rejects.toMatchObject({ status: 403 })
-    // Nor in somebody else's hands, while it was fresh.
-    const attached = await vera.call('POST /api/sessions/:id/attach', {
-      params: { id: opening.sessionId },
-      body: {},
-    })
+    // Also one to come back with, which the session itself would take at any time.
+    const attach = () =>
+      vera.call('POST /api/sessions/:id/attach', { params: { id: opening.sessionId }, body: {} })
+    const back = await attach()
+    const second = await connect(back, vera)
+    await until(() => terminal.closed !== null, 'the first socket was replaced')
+    for (const used of [opening, back])
+      await expect(connect(used, vera)).rejects.toMatchObject({ status: 403 })
+    // Nor in somebody else's hands, while it is fresh.
     const other = await plant.person('Ken Colleague', ['vendor'], true)
-    await expect(connect(attached, other.client)).rejects.toMatchObject({
+    await expect(connect(await attach(), other.client)).rejects.toMatchObject({
       status: expect.toBeOneOf([403, 404]),
     })
-    expect(terminal.closed).toBeNull()
-    terminal.leave()
-    await until(() => terminal.closed !== null, 'the session is over')
+    expect(second.closed).toBeNull()
+    second.start()
+    second.leave()
+    await until(() => second.closed !== null, 'the session is over')
   })
 }

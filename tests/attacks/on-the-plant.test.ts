@@ -5,12 +5,17 @@ import { wrongOriginAssertion } from './04-wrong-origin-assertion.ts'
 import { replayedApproval } from './05-replayed-approval.ts'
 import { editedRequest } from './06-edited-request.ts'
 import { linkScanner } from './08-link-scanner.ts'
+import { changedHostKey } from './14-changed-host-key.ts'
 import { foreignOrigin } from './18-foreign-origin.ts'
 import { pathTraversal } from './20-path-traversal.ts'
 import { leaverInside } from './26-leaver-inside.ts'
 import { crossSiteRequest } from './27-cross-site-request.ts'
 import { stopByTheVendor } from './31-stop-by-the-vendor.ts'
+import { hostileSsh } from './32-hostile-ssh.ts'
+import { typedPassword } from './33-typed-password.ts'
 import { deniedApproval } from './34-denied-approval.ts'
+import { weakSsh } from './37-weak-ssh.ts'
+import { unsignedEvidence } from './38-unsigned-evidence.ts'
 import { revokedInside } from './39-revoked-inside.ts'
 import { type Row, type System, startSystem } from './system.ts'
 
@@ -21,12 +26,17 @@ const ROWS: Record<string, Row> = {
   '05-replayed-approval': replayedApproval,
   '06-edited-request': editedRequest,
   '08-link-scanner': linkScanner,
+  '14-changed-host-key': changedHostKey,
   '18-foreign-origin': foreignOrigin,
   '20-path-traversal': pathTraversal,
   '26-leaver-inside': leaverInside,
   '27-cross-site-request': crossSiteRequest,
   '31-stop-by-the-vendor': stopByTheVendor,
+  '32-hostile-ssh': hostileSsh,
+  '33-typed-password': typedPassword,
   '34-denied-approval': deniedApproval,
+  '37-weak-ssh': weakSsh,
+  '38-unsigned-evidence': unsignedEvidence,
   '39-revoked-inside': revokedInside,
 }
 const missing = opensshMissing()
