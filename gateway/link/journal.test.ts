@@ -66,6 +66,20 @@ describe('the journal', () => {
     expect(stored[0]?.event).toMatchObject({ channel: `a\ufffdb\ufffd${'x'.repeat(196)}` })
   })
 
+  it('notices a line that was taken out, also between the files of two runs', async () => {
+    const first = await Journal.open(dir, mine, () => {})
+    for (const minutes of [1, 2, 3]) await first.append(event(minutes))
+    const second = await Journal.open(dir, mine, () => {})
+    expect(second.damaged).toBe(0)
+    await second.append(event(4))
+    const [name = ''] = (await readdir(dir)).filter((one) => one.endsWith('.open')).sort()
+    const lines = (await readFile(join(dir, name), 'utf8')).split('\n')
+    for (const gone of [1, 2]) {
+      await writeFile(join(dir, name), lines.toSpliced(gone, 1).join('\n'))
+      expect((await Journal.open(dir, mine, () => {})).damaged).toBe(1)
+    }
+  })
+
   it('takes a torn last line for what it is', async () => {
     const first = await Journal.open(dir, mine, () => {})
     await first.append(event(1))

@@ -55,7 +55,7 @@ export class Journal {
   #writing: Promise<void> | null = null
   #noting: Promise<void> | null = null
   #failed = false
-  /** Lines that did not verify when the journal was read; told to the operator of the gateway. */
+  /** Lines that did not verify, and places where lines are missing, when the journal was read; told to the operator of the gateway. */
   readonly damaged: number
 
   private constructor(dir: string, key: KeyObject, onEntry: (entry: Entry) => void, state: Loaded) {
@@ -199,6 +199,8 @@ interface Loaded {
 async function load(dir: string, key: KeyObject): Promise<Loaded> {
   const loaded: Loaded = { files: [], entries: [], next: 0, prev: FIRST, damaged: 0 }
   let acknowledgedBelow = 0
+  /** The hash that the next line must name; null where the line before is not there to tell. */
+  let before: string | null = null
   try {
     const state = z
       .looseObject({ next: z.number().int(), acknowledgedBelow: z.number().int() })
@@ -217,9 +219,14 @@ async function load(dir: string, key: KeyObject): Promise<Loaded> {
       const entry = read(text, key)
       if (entry) {
         last = Math.max(last, entry.seq)
-        loaded.prev = sha256(text).toString('hex')
-        if (entry.seq >= acknowledgedBelow) loaded.entries.push(entry)
-      } else if (index < lines.length - 1) loaded.damaged += 1
+        if (before !== null && entry.prev !== before) loaded.damaged += 1
+        before = sha256(text).toString('hex')
+        loaded.prev = before
+        if (entry.seq >= acknowledgedBelow) loaded.entries.push({ seq: entry.seq, event: entry.event })
+      } else if (index < lines.length - 1) {
+        loaded.damaged += 1
+        before = null
+      }
     }
     loaded.next = Math.max(loaded.next, last + 1)
     if (last < acknowledgedBelow) await unlink(path).catch(() => {})
@@ -228,14 +235,14 @@ async function load(dir: string, key: KeyObject): Promise<Loaded> {
   return loaded
 }
 
-function read(text: string, key: KeyObject): Entry | null {
+function read(text: string, key: KeyObject): (Entry & { prev: string }) | null {
   try {
     const raw = JSON.parse(text)
-    const { seq, event, sig } = line.parse(raw)
+    const { seq, prev, event, sig } = line.parse(raw)
     // Over what is there, not over what the schema makes of it.
     const body = JSON.stringify({ seq: raw.seq, prev: raw.prev, event: raw.event })
     return verify(null, Buffer.from(DOMAIN + body), key, Buffer.from(sig, 'base64url'))
-      ? { seq, event }
+      ? { seq, prev, event }
       : null
   } catch {
     return null
