@@ -1,4 +1,4 @@
-import type { Clock } from '../domain/clock.ts'
+import type { Clock, Timer } from '../domain/clock.ts'
 import type { Database, Query, Subscription } from '../store/sql.ts'
 
 /** Somebody's permission to be here was taken away. Sockets close within 5 s of this. */
@@ -20,6 +20,8 @@ export interface Revoked {
 const CHANNEL = 'revocation'
 /** After a broken LISTEN connection: how far back to look for what was missed. */
 const CATCH_UP_MS = 15 * 60_000
+/** After a look at the database that failed. */
+const AGAIN_MS = 1_000
 const KEEP_MS = 86_400_000
 
 /** Writes the revocation into the caller's transaction; every broker hears of it when that commits. */
@@ -40,6 +42,8 @@ export class Revocations {
   readonly #told = new Map<number, number>()
   #subscription: Subscription | null = null
   #startedAt = 0
+  #again: Timer | null = null
+  #closed = false
 
   constructor(db: Database, clock: Clock) {
     this.#db = db
@@ -58,17 +62,31 @@ export class Revocations {
       CHANNEL,
       (payload) => {
         const id = Number(payload)
-        if (Number.isSafeInteger(id)) this.#look(id).catch(onError)
+        if (Number.isSafeInteger(id)) this.#lookUntilSeen(id, onError)
       },
       () => {
-        this.#look(null).catch(onError)
+        this.#lookUntilSeen(null, onError)
       },
     )
   }
 
   async close(): Promise<void> {
+    this.#again?.cancel()
+    this.#closed = true
     await this.#subscription?.close()
     this.#listeners.clear()
+  }
+
+  /** A look that failed is made again, at all that came since: somebody disabled must not watch on (threat 39). */
+  #lookUntilSeen(id: number | null, onError: (error: unknown) => void): void {
+    this.#look(id).catch((error) => {
+      onError(error)
+      if (this.#closed || this.#again) return
+      this.#again = this.#clock.after(AGAIN_MS, () => {
+        this.#again = null
+        this.#lookUntilSeen(null, onError)
+      })
+    })
   }
 
   async #look(id: number | null): Promise<void> {
