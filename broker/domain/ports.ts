@@ -54,7 +54,7 @@ export interface EvidenceSink {
   /**
    * Put-once. `path` is one of `<recording>/<stream>/<n>.spr`, `<recording>/keys/<stream>-<n>.jwe`, checked by
    * the sink; the bytes must have the given length and SHA-256 (hex) or nothing is kept. `busy`: to be sent again, because
-   * it could not be looked at now.
+   * it could not be looked at now. `full`: there is less space than the reserve.
    */
   put(object: {
     gatewayId: string
@@ -62,7 +62,7 @@ export interface EvidenceSink {
     sha256: string
     length: number
     body: Readable
-  }): Promise<'stored' | 'same' | 'conflict' | 'mismatch' | 'busy'>
+  }): Promise<'stored' | 'same' | 'conflict' | 'mismatch' | 'busy' | 'full'>
   /** Checks the manifest against what has arrived; answers with the receipt (JWS), or says what is missing; null: busy. */
   finish(manifest: {
     gatewayId: string

@@ -22,23 +22,23 @@ export class RateLimiter {
     this.#maxKeys = maxKeys
   }
 
-  /** Takes one token. 0 when it may pass, otherwise the seconds to wait (at least 1). */
-  take(key: string): number {
+  /** Takes `cost` tokens, one without it. 0 when it may pass, otherwise the seconds to wait (at least 1). */
+  take(key: string, cost = 1): number {
     const now = this.#clock.monotonic()
     const old = this.#buckets.get(key)
     const { burst, perSecond } = this.#rate
     const tokens = old ? Math.min(burst, old.tokens + ((now - old.at) / 1000) * perSecond) : burst
     // Delete and set again keeps the map in order of last use.
     this.#buckets.delete(key)
-    if (tokens < 1) {
+    if (tokens < cost) {
       this.#buckets.set(key, { tokens, at: now })
-      return Math.max(1, Math.ceil((1 - tokens) / perSecond))
+      return Math.max(1, Math.ceil((cost - tokens) / perSecond))
     }
     if (this.#buckets.size >= this.#maxKeys) {
       const oldest = this.#buckets.keys().next()
       if (!oldest.done) this.#buckets.delete(oldest.value)
     }
-    this.#buckets.set(key, { tokens: tokens - 1, at: now })
+    this.#buckets.set(key, { tokens: tokens - cost, at: now })
     return 0
   }
 

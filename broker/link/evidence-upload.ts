@@ -1,11 +1,19 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { EVIDENCE_PATH } from '../contract/link.ts'
+import type { Clock } from '../domain/clock.ts'
 import type { EvidenceSink } from '../domain/ports.ts'
+import { type Rate, RateLimiter } from '../http/rate-limit.ts'
 import { unavailable } from '../store/sql.ts'
 import { sendJson } from './plain-http.ts'
 
 /** A segment is at most 64 MiB before its frames' overhead; a wrap a few hundred bytes; a manifest as its format says. */
 const LIMITS = { spr: 80 * 1024 * 1024, jwe: 64 * 1024, manifest: 8 * 1024 * 1024 } as const
+const MIB = 1024 * 1024
+/**
+ * MiB of one recording: a session that prints at full speed stays below, and a gateway that was taken over fills the
+ * archive of all sites no faster. What is refused stays in the gateway's spool and is sent again.
+ */
+const RECORDING_RATE: Rate = { burst: 8 * 1024, perSecond: 8 }
 const PER_GATEWAY = 8
 const IN_ALL = 64
 /** No byte for so long ends an upload; the gateway has its spool copy and tries again. */
@@ -17,6 +25,9 @@ const OBJECT = new RegExp(
 )
 
 export interface EvidenceUploadDeps {
+  clock: Clock
+  /** MiB of one recording; RECORDING_RATE without it. */
+  rate?: Rate
   sink: EvidenceSink
   /** Whether the recording is of a session that this gateway was granted. */
   owns(gateway: string, recording: string): Promise<boolean>
@@ -27,10 +38,12 @@ export interface EvidenceUploadDeps {
 export class EvidenceUpload {
   readonly #deps: EvidenceUploadDeps
   readonly #running = new Map<string, number>()
+  readonly #bytes: RateLimiter
   #all = 0
 
   constructor(deps: EvidenceUploadDeps) {
     this.#deps = deps
+    this.#bytes = new RateLimiter(deps.rate ?? RECORDING_RATE, deps.clock)
   }
 
   /** Answers PUT /link/v1/evidence/...; the body goes straight into the sink, which checks length and hash. */
@@ -54,9 +67,11 @@ export class EvidenceUpload {
         return sendJson(response, 403, { code: 'not-your-recording' })
       if (kind === 'manifest') await this.#manifest(gateway, recording, length, request, response)
       else {
+        const wait = this.#bytes.take(recording, Math.max(1, length / MIB))
+        if (wait > 0) return busy(response, wait)
         const result = await this.#deps.sink.put({ gatewayId: gateway, path, sha256, length, body: request })
         if (result === 'busy') return busy(response)
-        const status = { stored: 201, same: 200, conflict: 409, mismatch: 422 }[result]
+        const status = { stored: 201, same: 200, conflict: 409, mismatch: 422, full: 507 }[result]
         sendJson(response, status, { code: result })
       }
     } catch (error) {
@@ -100,7 +115,7 @@ export class EvidenceUpload {
   }
 }
 
-function busy(response: ServerResponse): void {
-  response.setHeader('retry-after', '2')
+function busy(response: ServerResponse, seconds = 2): void {
+  response.setHeader('retry-after', String(seconds))
   sendJson(response, 503, { code: 'busy' })
 }

@@ -109,6 +109,7 @@ export class GatewayLink {
           owns: (gateway, recording) => hooks.ownsRecording(gateway, recording),
           finished: (gateway, recording, jws) => hooks.manifestArrived(gateway, recording, jws),
         }),
+          clock: this.#deps.clock,
         accept: (gateway, certificate, connect) => this.#accept(gateway, certificate, connect, hooks),
       },
       bind,

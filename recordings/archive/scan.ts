@@ -5,6 +5,12 @@ import { SegmentReader } from '../format/segment-reader.ts'
 /** Length of one bucket of the timeline's activity, ms. */
 export const ACTIVITY_BUCKET_MS = 1000
 
+/**
+ * A day and more of seconds in one segment. A gateway that was taken over puts each frame at another far time; what is
+ * beyond this is in the recording, and not on the timeline.
+ */
+const ACTIVITY_LIMIT = 100_000
+
 export interface SegmentScan {
   header: SegmentHeader
   /** Times of the first and last event, ms since the session's start. */
@@ -57,7 +63,9 @@ export async function scanSegment(chunks: AsyncIterable<Buffer>): Promise<Segmen
       t1Ms = Math.max(t1Ms, frame.t1Ms)
       chunkEnds.push(frame.t1Ms)
       const bucket = Math.floor(frame.t1Ms / ACTIVITY_BUCKET_MS)
-      if (frame.plainLength > 0) activity.set(bucket, (activity.get(bucket) ?? 0) + frame.plainLength)
+      const known = activity.get(bucket)
+      if (frame.plainLength > 0 && (known !== undefined || activity.size < ACTIVITY_LIMIT))
+        activity.set(bucket, (known ?? 0) + frame.plainLength)
     }
     if (reader.fault) return reader.fault.code
   }

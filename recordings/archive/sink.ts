@@ -40,6 +40,8 @@ export function evidenceSink(store: EvidenceStore, replay: Replay, ports: Archiv
       const parts = key ? /^([^/]+)\/(?:(screen|input)\/(\d+)\.spr|keys\/.+)$/.exec(key) : null
       const session = parts?.[1] ? await ownSession(parts[1], gatewayId) : null
       if (!key || !parts || !session) return 'conflict'
+      // The broker's own database may lie on this disk; the gateway keeps its copy.
+      if (!(await store.space()).ok) return 'full'
       await noteRecording(ports.db.sql, session)
       // A recording is whole with its manifest: nothing is added to it later, also not by its own gateway (threat 9).
       const finished = async () => (await store.size(manifestKey(session.recording))) !== null
