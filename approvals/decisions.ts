@@ -296,6 +296,8 @@ export async function withdrawApproval(
     const [before] = await tx<ApprovalRow[]>`SELECT * FROM approval WHERE id = ${approvalId} FOR UPDATE`
     if (!before) throw notFound('approval')
     if (before.withdrawn_at) return found.request_id
+    // What is recorded as its new state vouches for the row: it must be the one that the log knows.
+    await deps.audit.verifyObjects(tx, [{ kind: 'approval', id: approvalId, current: approvalState(before) }])
     // One person's no stands until that person takes it back; anybody may take a permission away.
     if (before.decision === 'declined' && before.person_id !== principal.personId)
       throw forbidden(
