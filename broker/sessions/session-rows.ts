@@ -54,6 +54,8 @@ export interface SessionRow {
   stopReason: string | null
   /** It is over, and an operator's hold of it was not released (broker/audit/orders.ts). */
   holdStands: boolean
+  /** When its credential was handed out: from then on there may be something to record. */
+  credentialFetchedAt: Date | null
   manifestAt: Date | null
   manifestEnded: 'clean' | 'recovered' | null
 }
@@ -65,7 +67,8 @@ const columns = (query: Query) => query`
   input_frozen AS "inputFrozen", cause, by, permit_ends_at AS "permitEndsAt", hold_ends_at AS "holdEndsAt",
   opened_at AS "openedAt", live_at AS "liveAt", ended_at AS "endedAt", end_code AS "end",
   end_message AS "endMessage", ended_by AS "endedBy", closed_after_ms AS "closedAfterMs", watchers,
-  closing_note AS "closingNote", stop_reason AS "stopReason", manifest_at AS "manifestAt",
+  closing_note AS "closingNote", stop_reason AS "stopReason",
+  credential_fetched_at AS "credentialFetchedAt", manifest_at AS "manifestAt",
   manifest_ended AS "manifestEnded",
   coalesce(state = 'closed' AND (SELECT action FROM audit.entry WHERE entry.session = session.id
     AND action IN ('session.hold', 'session.release') ORDER BY staged DESC LIMIT 1) = 'session.hold', false) AS "holdStands"`

@@ -89,6 +89,7 @@ export function viewOfLive(live: LiveSession, nowMs: number): View {
       closingNote: null,
       stopReason: null,
       holdStands: false,
+      credentialFetchedAt: null,
       manifestAt: null,
       manifestEnded: null,
     },
@@ -102,8 +103,14 @@ export function recordingOf(row: SessionRow, nowMs: number): View['recording'] {
   if (row.manifestEnded === 'recovered') return 'recovered'
   if (row.endedAt === null) return 'running'
   // Its gateway, whose events come in order, told of the end and never of a live session. What a broker only presumes of
-  // a gateway that is gone proves nothing, unless it never got the session open.
-  if (row.liveAt === null && (row.end === 'open-failed' || row.endedBy !== 'broker')) return 'none'
+  // a gateway that is gone proves nothing, unless it never got the session open; nor does a gateway's word, once it has
+  // the credential (Completeness).
+  if (
+    row.liveAt === null &&
+    row.credentialFetchedAt === null &&
+    (row.end === 'open-failed' || row.endedBy !== 'broker')
+  )
+    return 'none'
   return nowMs - row.endedAt.getTime() > MANIFEST_DEADLINE_MS ? 'missing' : 'arriving'
 }
 

@@ -5,7 +5,9 @@ import { Completeness } from '../../broker/sessions/completeness.ts'
 import type { SessionsDeps } from '../../broker/sessions/deps.ts'
 import { GatewayEvents } from '../../broker/sessions/gateway-events.ts'
 import type { Renewals } from '../../broker/sessions/renewals.ts'
+import { readSession } from '../../broker/sessions/session-rows.ts'
 import type { Sessions } from '../../broker/sessions/sessions.ts'
+import { recordingOf } from '../../broker/sessions/view.ts'
 import { HOUR, makePlant, type Plant, requestBody, TWO } from '../broker/approvals-support.ts'
 import { startCluster, type TestCluster } from '../broker/database.ts'
 
@@ -58,5 +60,10 @@ it('neither an end in the future nor one in the broker’s name hides a recordin
   const alarms = await db.sql<
     { subject: string }[]
   >`SELECT subject FROM alarm WHERE kind = 'manifest-missing'`
+  // The list says what the alarm says. Red without `credentialFetchedAt` in sessions/view.ts.
+  for (const id of sessions) {
+    const row = await readSession(db.sql, id)
+    expect(row && recordingOf(row, clock.wall())).toBe('missing')
+  }
   expect(alarms.map(({ subject }) => subject).sort()).toEqual(sessions.map((id) => `session ${id}`).sort())
 })
