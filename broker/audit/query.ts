@@ -148,7 +148,7 @@ function csvLine(cells: string[]): string {
 
 /** Quoted always; a leading formula character gets an apostrophe, because spreadsheets execute such cells. */
 function csvCell(value: string): string {
-  const safe = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
+  const safe = /^[=+\-@＝＋－＠\t\r\n]/.test(value) ? `'${value}` : value
   return `"${safe.replaceAll('"', '""')}"`
 }
 

@@ -147,6 +147,6 @@ export function csvLine(view: View): string {
 /** RFC 4180; what a spreadsheet would run as a formula is made plain text first (threat 22). */
 function cell(value: string | number | null): string {
   const text = value === null ? '' : String(value)
-  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+  const safe = /^[=+\-@＝＋－＠\t\r\n]/.test(text) ? `'${text}` : text
   return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
 }
