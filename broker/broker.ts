@@ -232,7 +232,7 @@ async function start(
   })
   started.push(() => identity.close())
 
-  const clocks = new LinkClocks(guard, db, log)
+  const clocks = new LinkClocks(guard, db, log, clock)
   const desk = evidenceDesk(db, log)
   const trust = () =>
     auditorTrust({

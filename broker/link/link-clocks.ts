@@ -1,11 +1,15 @@
 import type { ClockGuard } from '../audit/clock-guard.ts'
 import { BROKER } from '../audit/event.ts'
 import type { AuditLog } from '../audit/log.ts'
+import type { Clock } from '../domain/clock.ts'
 import type { RuntimeFacts } from '../domain/ports.ts'
 import type { Database } from '../store/sql.ts'
 
 /** Further apart than this counts as wrong (access.md). */
 export const APART_MS = 30_000
+
+/** A clock that swings makes no more entries than this: the log belongs to all gateways. */
+const TELL_EVERY_MS = 60_000
 
 export interface ClockView {
   state: RuntimeFacts['clock']
@@ -21,29 +25,42 @@ export class LinkClocks {
   readonly #db: Database
   readonly #audit: AuditLog
   readonly #gateways = new Map<string, number>()
-  /** Gateways of whom the log says that they are apart. */
-  readonly #told = new Set<string>()
+  readonly #clock: Clock
+  /** What the log says of each gateway, and since when (monotonic). */
+  readonly #told = new Map<string, { apart: boolean; at: number }>()
+  readonly #telling = new Set<string>()
 
-  constructor(guard: Pick<ClockGuard, 'state'>, db: Database, audit: AuditLog) {
+  constructor(guard: Pick<ClockGuard, 'state'>, db: Database, audit: AuditLog, clock: Clock) {
     this.#guard = guard
     this.#db = db
     this.#audit = audit
+    this.#clock = clock
   }
 
-  /** What a gateway's clock showed, minus ours, milliseconds. Writes an entry whenever its state changes. */
+  /**
+   * What a gateway's clock showed, minus ours, milliseconds. It counts at once. A change of its state is an entry, with
+   * the next comparison when it could not be written or the last one is too new.
+   */
   async compared(id: string, offsetMs: number): Promise<void> {
     this.#gateways.set(id, offsetMs)
     const apart = Math.abs(offsetMs) > APART_MS
-    if (apart === this.#told.has(id)) return
-    if (apart) this.#told.add(id)
-    else this.#told.delete(id)
-    await this.#audit.record(this.#db.sql, {
-      action: apart ? 'clock.anomaly' : 'clock.agrees',
-      actor: BROKER,
-      object: { kind: 'gateway', id },
-      result: apart ? 'denied' : 'ok',
-      details: { offsetMs },
-    })
+    const told = this.#told.get(id)
+    if (apart === (told?.apart ?? false) || this.#telling.has(id)) return
+    const at = this.#clock.monotonic()
+    if (told && at - told.at < TELL_EVERY_MS) return
+    this.#telling.add(id)
+    try {
+      await this.#audit.record(this.#db.sql, {
+        action: apart ? 'clock.anomaly' : 'clock.agrees',
+        actor: BROKER,
+        object: { kind: 'gateway', id },
+        result: apart ? 'denied' : 'ok',
+        details: { offsetMs },
+      })
+      this.#told.set(id, { apart, at })
+    } finally {
+      this.#telling.delete(id)
+    }
   }
 
   gone(id: string): void {

@@ -66,6 +66,8 @@ interface Connected {
 
 /** How often what a gateway tells about itself is written to its row. */
 const PERSIST_EVERY_MS = 15_000
+/** Connections, health reports and credentials of one gateway: a hundred sessions beginning at once stay below. */
+const ASK_RATE: Rate = { burst: 300, perSecond: 5 }
 /** A hundred sessions beginning at once, or a night without a broker, stay below. */
 const EVENT_RATE: Rate = { burst: 5_000, perSecond: 50 }
 
@@ -77,6 +79,7 @@ export class GatewayLink {
   readonly #connected = new Map<string, Connected>()
   /** By gateway, not by connection: connecting again gives no new quota. */
   readonly #events: RateLimiter
+  readonly #asks: RateLimiter
   readonly #floods: RateLimiter
   readonly #persisted = new Map<string, number>()
   #server: LinkServer | null = null
@@ -85,6 +88,7 @@ export class GatewayLink {
   constructor(deps: LinkDeps) {
     this.#deps = deps
     this.#events = new RateLimiter(deps.eventRate ?? EVENT_RATE, deps.clock)
+    this.#asks = new RateLimiter(ASK_RATE, deps.clock)
     this.#floods = new RateLimiter({ burst: 1, perSecond: 1 / 60 }, deps.clock)
     this.directory = new GatewayDirectory(deps.db, deps.audit)
     this.directory.onChanged((id) => {
@@ -105,11 +109,11 @@ export class GatewayLink {
         directory: this.directory,
         splices: this.splices,
         evidence: new EvidenceUpload({
+          clock: this.#deps.clock,
           sink: this.#deps.evidence,
           owns: (gateway, recording) => hooks.ownsRecording(gateway, recording),
           finished: (gateway, recording, jws) => hooks.manifestArrived(gateway, recording, jws),
         }),
-          clock: this.#deps.clock,
         accept: (gateway, certificate, connect) => this.#accept(gateway, certificate, connect, hooks),
       },
       bind,
@@ -147,6 +151,7 @@ export class GatewayLink {
     const handlers: ControlHandlers = {
       stillAccepted: () => this.directory.accepts(gateway.id, certificate),
       hello: (hello) => {
+        if (this.#tooMany(gateway)) return control.close('too-many')
         boot = hello.boot
         // The newest connection counts: a gateway that comes back must not wait for its dead one to be noticed.
         const former = this.#connected.get(gateway.id)
@@ -177,8 +182,12 @@ export class GatewayLink {
         hooks.seen(gateway, event)
         connected.inbox.put(seq, event)
       },
-      credential: (ask) => void this.#credential(control, gateway, ask, hooks),
+      credential: (ask) => {
+        if (!this.#tooMany(gateway)) void this.#credential(control, gateway, ask, hooks)
+        else control.send({ type: 'credential', id: ask.id, ok: false, code: 'too-many', jwe: null })
+      },
       health: (health) => {
+        if (this.#tooMany(gateway)) return
         connected.state.lastSeenAt = clock.wall()
         connected.state.health = health
         this.#compareClock(gateway, health.wall)
@@ -203,6 +212,7 @@ export class GatewayLink {
         clock,
         wait: () => this.#quota(gateway),
         commit: (seq, event) => this.#commit(gateway, boot ?? '', seq, event, hooks),
+        setAside: (seq, event, error) => this.#setAside(gateway, boot ?? '', seq, event, error),
         acknowledge: (seq) => void control.send({ type: 'event-ack', seq }),
         wantsAll: () => control.close('send-again'),
         failed: this.#deps.failed,
@@ -211,19 +221,31 @@ export class GatewayLink {
     }
   }
 
-  /** Seconds that this gateway's next event waits. Over its quota there is an alarm and one entry, until it is closed. */
-        setAside: (seq, event, error) => this.#setAside(gateway, boot ?? '', seq, event, error),
+  /** Seconds that this gateway's next event waits. */
   #quota(gateway: GatewayRow): number {
     const seconds = this.#events.take(gateway.id)
+    if (seconds > 0) this.#flood(gateway)
+    return seconds
+  }
+
+  /** Whether what it asks or tells beside its events is over its quota: all of it leaves entries or rows too. */
+  #tooMany(gateway: GatewayRow): boolean {
+    const over = this.#asks.take(gateway.id) > 0
+    if (over) this.#flood(gateway)
+    return over
+  }
+
+  /** Over a quota there is an alarm and one entry, until it is closed. */
+  #flood(gateway: GatewayRow): void {
     // A flood of events must not become one of alarms.
-    if (seconds === 0 || this.#floods.take(gateway.id) > 0) return seconds
+    if (this.#floods.take(gateway.id) > 0) return
     const { db, audit } = this.#deps
     db.tx(async (tx) => {
       const alarm = await openAlarm(
         tx,
         'gateway-events',
         `gateway ${gateway.id}`,
-        `${gateway.name} reports more events than any work makes. They are taken in slowly.`,
+        `${gateway.name} reports or asks for more than any work makes. It is served slowly.`,
       )
       if (alarm === null) return
       await audit.record(tx, {
@@ -236,7 +258,6 @@ export class GatewayLink {
     }).catch((error) => {
       if (!unavailable(error)) this.#deps.failed(error)
     })
-    return seconds
   }
 
   async #commit(
@@ -264,27 +285,6 @@ export class GatewayLink {
     })
   }
 
-  async #credential(
-    control: ControlConnection,
-    gateway: GatewayRow,
-    ask: CredentialAsk,
-    hooks: LinkHooks,
-  ): Promise<void> {
-    let answer: CredentialAnswer
-    try {
-      answer = await hooks.credential(gateway, ask)
-    } catch (error) {
-      if (!unavailable(error)) this.#deps.failed(error)
-      answer = { refused: unavailable(error) ? 'database-unavailable' : 'not-vouched-for' }
-    }
-    const message: ControlDown =
-      'jwe' in answer
-        ? { type: 'credential', id: ask.id, ok: true, code: null, jwe: answer.jwe }
-        : { type: 'credential', id: ask.id, ok: false, code: answer.refused, jwe: null }
-    control.send(message)
-  }
-
-  #compareClock(gateway: GatewayRow, wall: number): void {
   /** An event that no row and no entry takes: its trace, and somebody to look at it. */
   async #setAside(
     gateway: GatewayRow,
@@ -315,6 +315,27 @@ export class GatewayLink {
     })
   }
 
+  async #credential(
+    control: ControlConnection,
+    gateway: GatewayRow,
+    ask: CredentialAsk,
+    hooks: LinkHooks,
+  ): Promise<void> {
+    let answer: CredentialAnswer
+    try {
+      answer = await hooks.credential(gateway, ask)
+    } catch (error) {
+      if (!unavailable(error)) this.#deps.failed(error)
+      answer = { refused: unavailable(error) ? 'database-unavailable' : 'not-vouched-for' }
+    }
+    const message: ControlDown =
+      'jwe' in answer
+        ? { type: 'credential', id: ask.id, ok: true, code: null, jwe: answer.jwe }
+        : { type: 'credential', id: ask.id, ok: false, code: answer.refused, jwe: null }
+    control.send(message)
+  }
+
+  #compareClock(gateway: GatewayRow, wall: number): void {
     const { clock, clocks } = this.#deps
     clocks.compared(gateway.id, Math.round(wall - clock.wall())).catch((error) => {
       if (!unavailable(error)) this.#deps.failed(error)
@@ -336,9 +357,10 @@ export class GatewayLink {
       WHERE id = ${id}`.catch(() => undefined)
   }
 
+  /** Also while the database is down: when a gateway came and went is asked about just then. */
   #record(gateway: GatewayRow, action: string, details: Record<string, string | number>): void {
     this.#deps.audit
-      .record(this.#deps.db.sql, {
+      .recordAlways({
         action,
         actor: gatewayActor(gateway),
         object: { kind: 'gateway', id: gateway.id },
@@ -350,9 +372,6 @@ export class GatewayLink {
   }
 }
 
-export function gatewayActor(gateway: GatewayRow) {
-  return { kind: 'gateway' as const, id: gateway.id, name: gateway.name, organisation: null }
-}
 /** False for an event that was sent again because our acknowledgement was lost: it stands in the log already. */
 async function isFresh(tx: Tx, gateway: GatewayRow, boot: string, seq: number, now: Date): Promise<boolean> {
   const fresh = await tx`
@@ -363,3 +382,6 @@ async function isFresh(tx: Tx, gateway: GatewayRow, boot: string, seq: number, n
   return fresh.length > 0
 }
 
+export function gatewayActor(gateway: GatewayRow) {
+  return { kind: 'gateway' as const, id: gateway.id, name: gateway.name, organisation: null }
+}

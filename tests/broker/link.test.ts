@@ -366,6 +366,38 @@ describe('events', () => {
   })
 })
 
+describe('what a gateway asks and tells beside its events', () => {
+  it('has an end too: the log belongs to all', async () => {
+    // Red without `#tooMany` in link/link.ts and TELL_EVERY_MS in link/link-clocks.ts.
+    const { token } = await announce('flooding')
+    const flooding = await enrolAs(token, 'flooding')
+    const link = await new FakeGateway(port, callerOf(flooding)).hello()
+    const health = { sessions: 0, freeBytes: 1, reserveBytes: 1, spooledRecordings: 0, rssBytes: 1 }
+    const asks = 1_000
+    for (let n = 1; n <= asks; n += 1) {
+      link.say({ type: 'health', wall: Date.now() + (n % 2) * 3_600_000, ...health })
+      link.say({ type: 'credential', id: n, grant: newId(), session: newId() })
+    }
+    const answers = () => link.heard.filter((message) => message.type === 'credential')
+    await until('all are answered', () => answers().length === asks, 30_000)
+    const refused = answers().filter((answer) => 'code' in answer && answer.code === 'too-many')
+    expect(refused.length).toBeGreaterThan(asks / 2)
+    const mine = async (action: string) =>
+      (
+        await plant.broker.store.db.sql`
+        SELECT 1 FROM audit.entry WHERE action = ${action} AND position(${Buffer.from(flooding.gateway)}::bytea IN bytes) > 0`
+      ).length
+    expect(await mine('credential.refused')).toBeLessThan(asks / 2)
+    expect((await mine('clock.anomaly')) + (await mine('clock.agrees'))).toBeLessThanOrEqual(2)
+    await until('there is an alarm', async () => {
+      const alarms = await plant.broker.store.db.sql`
+        SELECT 1 FROM alarm WHERE kind = 'gateway-events' AND subject = ${`gateway ${flooding.gateway}`}`
+      return alarms.length === 1
+    })
+    link.ws.close()
+  })
+})
+
 describe('credentials and evidence', () => {
   it('no credential for a session that is not there, or not this gateway’s', async () => {
     const link = await new FakeGateway(port, caller).hello()
