@@ -13,6 +13,7 @@ import { isId, newId } from '../domain/ids.ts'
 import type { Principal } from '../domain/principal.ts'
 import { unavailable } from '../store/sql.ts'
 import { checkAccess, checkSameOrigin, csrfFailure } from './access.ts'
+import { type ConnectionLimits, DEFAULT_CONNECTIONS, limitConnections } from './connections.ts'
 import { constantTimeEqual } from './constant-time.ts'
 import { type Cookies, cookiesFor } from './cookies.ts'
 import { Denials } from './denials.ts'
@@ -49,6 +50,7 @@ export interface AppOptions {
   webDir: string | null
   logger: Logger | null
   limits?: Partial<Limits>
+  connections?: Partial<ConnectionLimits>
   /** Addresses of reverse proxies whose X-Forwarded-For counts. Default: none, the header is ignored. */
   trustedProxies?: readonly string[]
 }
@@ -95,6 +97,11 @@ export function buildApp(options: AppOptions): FastifyInstance {
     routerOptions: { maxParamLength: 200, ignoreTrailingSlash: false },
   } as object) as unknown as FastifyInstance
   if (options.tls) options.tls.attach(app.server as never)
+  limitConnections(
+    app.server,
+    { ...DEFAULT_CONNECTIONS, ...options.connections },
+    options.trustedProxies ?? [],
+  )
 
   app.setValidatorCompiler(validatorCompiler)
   app.setSerializerCompiler(serializerCompiler)

@@ -113,7 +113,13 @@ function runningTls(
   let timer = tick()
   return {
     ca,
-    serverOptions: () => ({ cert: pair.certificate, key: pair.key, minVersion: 'TLSv1.2' }),
+    serverOptions: () => ({
+      cert: pair.certificate,
+      key: pair.key,
+      minVersion: 'TLSv1.2',
+      handshakeTimeout: 10_000,
+      headersTimeout: 10_000,
+    }),
     attach: (server) => {
       servers.add(server)
       server.once('close', () => servers.delete(server))
