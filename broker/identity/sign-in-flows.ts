@@ -92,7 +92,8 @@ export class SignInFlows {
     const { db, audit, ceremonies, signIns, clock } = this.#deps
     const credentialId = ceremonies.credentialOf(assertion)
     if (credentialId === null) throw passkeyRefused()
-    const wait = this.#perCredential.take(credentialId)
+    // By address too: a credential's id stands in every evidence package, and must not be enough to keep somebody out.
+    const wait = this.#perCredential.take(`${credentialId} ${visit.sourceAddress}`)
     if (wait > 0) throw new TooMany(wait)
     const challenge = await ceremonies.take(db.sql, 'sign-in', challengeId)
     const { passkey, vouched } = await db.tx(async (tx) => {

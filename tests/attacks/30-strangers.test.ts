@@ -111,3 +111,28 @@ it('upgrades of one address are limited before anybody is looked up', async () =
   expect(answers.filter((status) => status === 429)).toHaveLength(100)
   expect(looked).toBe(500)
 })
+
+it('who knows the id of a passkey keeps its owner from signing in nowhere but at their own address', async () => {
+  // Red without the address in the key of `perCredential` (broker/identity/sign-in-flows.ts).
+  const attempt = async (remoteAddress: string) => {
+    const answer = await broker.app.inject({
+      method: 'POST',
+      url: '/api/sign-in/passkey',
+      remoteAddress,
+      headers: { origin: 'https://plant.example' },
+      payload: {
+        challengeId: '0192f7a0-0000-7000-8000-000000000001',
+        assertion: {
+          id: 'AAAA',
+          rawId: 'AAAA',
+          type: 'public-key',
+          response: { clientDataJSON: 'AAAA', authenticatorData: 'AAAA', signature: 'AAAA' },
+        },
+      },
+    })
+    return answer.statusCode
+  }
+  for (let n = 0; n < 10; n += 1) expect(await attempt('192.0.2.8')).not.toBe(429)
+  expect(await attempt('192.0.2.8')).toBe(429)
+  expect(await attempt('192.0.2.9')).not.toBe(429)
+})
