@@ -81,6 +81,7 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
   const db = openDatabase(to, { max: 2, statementTimeoutMs: 0, deadlineMs: DEADLINE_MS })
   try {
     await restoreTables(db, manifest, options.from)
+    await endWhatIsOut(db, options.now())
     return await judge(db, keys, manifest, options)
   } finally {
     await db.close()
@@ -145,6 +146,19 @@ async function restoreTables(db: Database, manifest: BackupManifest, from: strin
     )
   await db.tx((tx) => loadTables(tx, manifest, path.join(from, 'tables')))
   await migrate(db, all)
+}
+
+/**
+ * What people and machines carry since before the backup opens nothing: it may have been taken away afterwards, and the
+ * restored log would vouch for it again.
+ */
+async function endWhatIsOut(db: Database, nowMs: number): Promise<void> {
+  const now = new Date(nowMs)
+  await db.tx(async (tx) => {
+    await tx`UPDATE sign_in SET ended_at = ${now}, ended_because = 'restored' WHERE ended_at IS NULL`
+    await tx`UPDATE set_up_link SET expires_at = least(expires_at, ${now}) WHERE used_at IS NULL`
+    await tx`UPDATE enrolment_token SET expires_at = least(expires_at, ${now}) WHERE used_at IS NULL`
+  })
 }
 
 /** Holds the restored log against the newest checkpoint that anybody knows. */

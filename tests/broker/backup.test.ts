@@ -80,6 +80,17 @@ describe('backup and restore', () => {
     await write(running, 12)
     await running.store.db.sql`INSERT INTO alarm (id, kind, subject, message)
       VALUES (${newId()}, 'test', 'x', ${'a\tb\\n"c"\n'})`
+    const person = newId()
+    const at = new Date(now())
+    const later = new Date(now() + 3_600_000)
+    const { sql } = running.store.db
+    await sql`INSERT INTO person (id, issuer, subject, name, enabled, created_at)
+      VALUES (${person}, 'local', ${person}, 'Ada', true, ${at})`
+    await sql`INSERT INTO sign_in (id, token_hash, person_id, method, provider, revocation_epoch, created_at,
+        last_seen_at, authenticated_at, expires_at)
+      VALUES (${newId()}, ${Buffer.alloc(32)}, ${person}, 'passkey', 'passkey', 0, ${at}, ${at}, ${at}, ${later})`
+    await sql`INSERT INTO set_up_link (token_hash, person_id, created_at, expires_at)
+      VALUES (${Buffer.alloc(32)}, ${person}, ${at}, ${later})`
     const manifest = await backup({ dataDir: live, to: saved, passphrase, now })
     expect(manifest).toMatchObject({ logSize: 12, keys: 'encrypted' })
     const before = await running.log.latestCheckpoint()
@@ -98,6 +109,10 @@ describe('backup and restore', () => {
     expect(await restored.store.db.sql`SELECT message FROM alarm`).toMatchObject([
       { message: 'a\tb\\n"c"\n' },
     ])
+    // Red without `endWhatIsOut`: what was taken away since the backup would be in force again.
+    const out = await restored.store.db.sql<{ ended: string | null; open: boolean }[]>`
+      SELECT s.ended_because AS ended, l.expires_at > ${new Date(now())} AS open FROM sign_in s, set_up_link l`
+    expect(out).toEqual([{ ended: 'restored', open: false }])
     // Staging numbers go on, foreign keys and the queue's guard are back.
     await write(restored, 2)
     expect(await restored.log.size()).toBe(14)
