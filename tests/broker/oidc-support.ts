@@ -49,9 +49,9 @@ export async function startOidcHouse(): Promise<OidcHouse> {
   const people = LAB_PEOPLE.map((person) => ({ ...person }))
   const ca = await makeSiteCa(['localhost'], Date.now())
   const server = await issueServerCertificate(ca, ['localhost'], Date.now())
-  const start = (id: string) =>
+  const start = (id: string, tls = server) =>
     startOidcProvider({
-      tls: server,
+      tls,
       clientId: 'sallyport',
       clientSecret: 'lab-secret',
       people,
@@ -59,6 +59,8 @@ export async function startOidcHouse(): Promise<OidcHouse> {
     })
   const lab = await start('lab')
   const other = await start('other')
+  const foreign = await makeSiteCa(['localhost'], Date.now())
+  const untrusted = await start('untrusted', await issueServerCertificate(foreign, ['localhost'], Date.now()))
   const provider = (id: string, issuer: string, trust: string | null): OidcProvider => ({
     id,
     name: `Provider ${id}`,
@@ -72,8 +74,8 @@ export async function startOidcHouse(): Promise<OidcHouse> {
     providers: [
       provider('lab', lab.issuer, ca.certificate),
       provider('other', other.issuer, ca.certificate),
-      // The lab again under another name for the same machine: nobody gave its CA.
-      provider('untrusted', lab.issuer.replace('localhost', '127.0.0.1'), null),
+      // Right in everything but its certificate: nobody gave its CA.
+      provider('untrusted', untrusted.issuer, null),
     ],
     limits: { signIn: { burst: 1000, perSecond: 1000 } },
   })
@@ -131,6 +133,7 @@ export async function startOidcHouse(): Promise<OidcHouse> {
       await broker.close()
       await lab.close()
       await other.close()
+      await untrusted.close()
       await cluster.close()
     },
   }
