@@ -84,7 +84,7 @@ describe('in the inventory', () => {
       params: { id: named.body.id },
       body: { gatewayId, reason: 'near' },
     })
-    const target = () => broker.inventory.target(broker.database.db.sql, endpoints[0]?.id ?? '')
+    const target = () => broker.inventory.target(endpoints[0]?.id ?? '')
     // What goes into the grant is the number, so nothing resolves after the check.
     expect((await target())?.address.host).toBe('10.20.30.4')
     for (const bent of [['169.254.169.254'], ['127.0.0.1'], ['10.20.31.9'], ['10.20.30.4', '::1']]) {
