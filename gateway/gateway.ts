@@ -283,9 +283,13 @@ class Gateway implements RunningGateway {
   }
 
   #report(event: GatewayEvent): void {
-    void this.#journal.append(event).then(() => {
-      if (this.#journal.failed) this.#log.error({ kind: event.kind }, 'the journal cannot be written')
-    })
+    void this.#journal.append(event).then(
+      () => {
+        if (this.#journal.failed) this.#log.error({ kind: event.kind }, 'the journal cannot be written')
+      },
+      // Ours to mend: nothing that an asset or a browser says may end the gateway.
+      (error: unknown) => this.#log.error({ kind: event.kind, err: error }, 'an event that no broker takes'),
+    )
   }
 
   /** One recovery at a time: two would sign two manifests for one recording. */

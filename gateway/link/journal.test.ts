@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomUUID } from 'node:crypto'
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -38,6 +38,22 @@ describe('the journal', () => {
     await third.append(event(5))
     expect(third.waiting()[0]?.seq).toBe(4)
     await third.close()
+  })
+
+  it('writes what the disk did not take before what comes next', async () => {
+    const first = await Journal.open(dir, mine, () => {})
+    await first.append(event(1))
+    await first.close()
+    await rename(dir, `${dir}-away`)
+    await first.append(event(2))
+    expect(first.failed).toBe(true)
+    expect(first.waiting()).toHaveLength(2)
+    await rename(`${dir}-away`, dir)
+    await first.append(event(3))
+    expect(first.failed).toBe(false)
+    const second = await Journal.open(dir, mine, () => {})
+    expect(second.damaged).toBe(0)
+    expect(second.waiting().map(({ seq }) => seq)).toEqual([0, 1, 2])
   })
 
   it('leaves out a line that was altered or signed by another, and says how many', async () => {

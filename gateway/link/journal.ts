@@ -10,6 +10,8 @@ import { privateFolder, writePrivate } from '../identity/private-files.ts'
 const FULL_AT = 50_000
 /** A journal file is closed at this size, and deleted when a broker has committed all of it. */
 const FILE_BYTES = 4 * 1024 * 1024
+/** Lines kept for a disk that takes none. */
+const UNWRITTEN_LIMIT = 10_000
 
 const line = z.strictObject({
   seq: z.number().int().nonnegative(),
@@ -52,6 +54,8 @@ export class Journal {
   #next = 0
   #prev = FIRST
   #queue: { text: string; entry: Entry; done: () => void }[] = []
+  /** What the disk did not take: it goes before the next batch, so that no line is missing between two others. */
+  #unwritten: string[] = []
   #writing: Promise<void> | null = null
   #noting: Promise<void> | null = null
   #failed = false
@@ -91,7 +95,7 @@ export class Journal {
   }
 
   /** Resolves when the event is on disk (or the disk has failed, which `failed` says). */
-  append(said: GatewayEvent): Promise<void> {
+  async append(said: GatewayEvent): Promise<void> {
     // As the contract has it, so that what is signed is what is read again and what a broker takes: one that no broker
     // takes would stand before all later ones.
     const event = GatewayEvent.parse(said)
@@ -101,7 +105,7 @@ export class Journal {
     const sig = sign(null, Buffer.from(DOMAIN + body), this.#key).toString('base64url')
     const text = JSON.stringify({ seq: entry.seq, prev: this.#prev, event, sig })
     this.#prev = sha256(text).toString('hex')
-    return new Promise((done) => {
+    await new Promise<void>((done) => {
       this.#queue.push({ text, entry, done })
       this.#writing ??= this.#write()
     })
@@ -143,15 +147,18 @@ export class Journal {
       this.#queue = []
       try {
         const file = await this.#current()
-        const text = batch.map((one) => `${one.text}\n`).join('')
+        const text = [...this.#unwritten, ...batch.map((one) => one.text)].map((one) => `${one}\n`).join('')
         await file.appendFile(text)
         await file.datasync()
         this.#size += Buffer.byteLength(text)
         const last = batch.at(-1)?.entry.seq ?? 0
         if (this.#size >= FILE_BYTES) await this.#rotate(last)
         this.#failed = false
+        this.#unwritten = []
       } catch {
+        // They go to a broker all the same, and to the disk with the next one that it takes.
         this.#failed = true
+        this.#unwritten = [...this.#unwritten, ...batch.map((one) => one.text)].slice(-UNWRITTEN_LIMIT)
         await this.#file?.close().catch(() => {})
         this.#file = null
       }
@@ -201,6 +208,7 @@ async function load(dir: string, key: KeyObject): Promise<Loaded> {
   let acknowledgedBelow = 0
   /** The hash that the next line must name; null where the line before is not there to tell. */
   let before: string | null = null
+  let newest = -1
   try {
     const state = z
       .looseObject({ next: z.number().int(), acknowledgedBelow: z.number().int() })
@@ -219,6 +227,9 @@ async function load(dir: string, key: KeyObject): Promise<Loaded> {
       const entry = read(text, key)
       if (entry) {
         last = Math.max(last, entry.seq)
+        // Written again after a disk that took it and failed to say so.
+        if (entry.seq <= newest) continue
+        newest = entry.seq
         if (before !== null && entry.prev !== before) loaded.damaged += 1
         before = sha256(text).toString('hex')
         loaded.prev = before
