@@ -31,6 +31,7 @@ import { processMs } from './pool/messages.ts'
 import { defaultWorkers, type LostSession, Pool } from './pool/pool.ts'
 import { typingBoardMemory } from './session/fair-share.ts'
 import { sentenceFor } from './session/sentences.ts'
+import { nativeCipherLoaded } from './ssh/native-cipher.ts'
 import { probeSsh } from './ssh/probe.ts'
 import { VERSION } from './version.ts'
 
@@ -163,6 +164,11 @@ class Gateway implements RunningGateway {
   }
 
   async start(): Promise<void> {
+    if (nativeCipherLoaded())
+      throw new Error(
+        'native-ssh-cipher: ssh2 was installed with its native cipher, which ends this Node when an asset renews its keys. ' +
+          'Delete node_modules/ssh2/lib/protocol/crypto/build, or run `node tests/setup.mjs`, and start again.',
+      )
     const { dataDir } = this.#config
     await privateFolder(dataDir)
     await privateFolder(this.#spool)

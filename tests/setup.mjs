@@ -3,7 +3,7 @@
 // machine's own Node, which may not run TypeScript, starts it.
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -72,22 +72,9 @@ if (spawnSync(pinnedNode, ['--version']).status !== 0) {
     'setting up the pinned Node',
   )
 }
-// ssh2 has a small native cipher that halves the cost of an SSH packet. npm compiles it for the Node that runs npm; ours is
-// the pinned one, whose headers come with it. Without a compiler ssh2 works with its own JavaScript.
-const headers = join(root, 'node_modules/node/node_modules', `node-linux-${process.arch}`)
-const pinned = { ...process.env, PATH: `${join(root, 'node_modules/.bin')}:${process.env.PATH}` }
-const cipher = ['-e', "process.exit(require('ssh2/lib/protocol/crypto.js').bindingAvailable ? 0 : 1)"]
-unlessDone('node_modules/.sallyport-ssh-cipher', ['package-lock.json'], () => {
-  if (spawnSync(pinnedNode, cipher, { cwd: root }).status === 0) return
-  console.log('· compiling the native SSH cipher for the pinned Node')
-  spawnSync('npm', ['rebuild', 'ssh2'], {
-    cwd: root,
-    stdio: 'ignore',
-    env: { ...pinned, npm_config_nodedir: headers },
-  })
-  if (spawnSync(pinnedNode, cipher, { cwd: root }).status !== 0)
-    console.log('  (python3, make and a C++ compiler would make SSH faster; it works without)')
-})
+// ssh2's native cipher, compiled with the headers of Node 24.19 or newer, aborts the whole process when a cipher is
+// collected, as after each key renewal (mscdex/ssh2 issue 1511). npm compiles it where there is a compiler.
+rmSync(join(root, 'node_modules/ssh2/lib/protocol/crypto/build'), { recursive: true, force: true })
 if (process.argv.includes('--build')) {
   unlessDone('dist/web/.stamp', ['web', 'broker/contract', 'broker/domain', 'package-lock.json'], () => {
     run(

@@ -142,6 +142,8 @@ export class Session {
   #inputPaused = false
   #assetFull = false
   #recorderFull = false
+  /** Owed too much, and not caught up since. */
+  #ownerFull = false
   #recordingOver = false
   #sealed: Promise<ClosedRecording | null> | null = null
   #bytesOut = 0
@@ -481,12 +483,9 @@ export class Session {
   /** Reads from the asset only while everybody who must have its bytes can take them. */
   #pace(): void {
     const owner = this.#owner
-    const wait =
-      this.#recorderFull ||
-      this.#share.waits ||
-      owner?.catchingUp === true ||
-      owner?.owesTooMuch === true ||
-      (this.#paused && owner?.caughtUpEnough === false)
+    if (owner?.owesTooMuch) this.#ownerFull = true
+    else if (owner?.caughtUpEnough !== false) this.#ownerFull = false
+    const wait = this.#recorderFull || this.#share.waits || owner?.catchingUp === true || this.#ownerFull
     if (wait !== this.#paused) {
       this.#paused = wait
       if (wait) this.#source?.pause()
