@@ -280,10 +280,7 @@ function Seal({ recording, zone }: { recording: Recording; zone: string }) {
       {verify.error ? <ErrorNote error={verify.error} /> : null}
       {verify.data ? (
         <details open={verify.data.verdict !== 'VALID'}>
-          <summary>
-            {verify.data.checks.filter((check) => check.result === 'passed').length} of{' '}
-            {verify.data.checks.length} checks passed
-          </summary>
+          <summary>{tally(verify.data.checks)}</summary>
           <ul className="checks">
             {verify.data.checks.map((check) => (
               <li key={check.name} data-result={check.result}>
@@ -407,4 +404,17 @@ function TextPage(props: {
       )}
     </Shown>
   )
+}
+
+/** "9 checks passed, 1 had nothing to check": an absent witness is no failed check, and is said. */
+function tally(checks: readonly { result: string }[]): string {
+  const count = (result: string) => checks.filter((check) => check.result === result).length
+  const failed = count('failed')
+  const passed = count('passed')
+  const rest = checks.length - failed - passed
+  return [
+    `${passed} ${passed === 1 ? 'check' : 'checks'} passed`,
+    ...(failed > 0 ? [`${failed} failed`] : []),
+    ...(rest > 0 ? [`${rest} had nothing to check`] : []),
+  ].join(', ')
 }
