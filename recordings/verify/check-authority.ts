@@ -10,7 +10,7 @@ import { type ApprovalContext, type BaseLimits, checkApprovals } from './check-a
 import type { LogFacts } from './check-log.ts'
 import type { Sealed } from './check-manifest.ts'
 import type { InputWindow } from './check-window.ts'
-import { digestOf, type IndexedPackage, readText } from './package-reader.ts'
+import { type IndexedPackage, readText } from './package-reader.ts'
 import type { Findings } from './report.ts'
 
 const CHECK = 'authority'
@@ -73,10 +73,10 @@ export async function checkAuthority(
   checkWithheld(context, findings)
   if (header) checkHeader(opening, grants, header, findings)
   for (const later of grants.slice(1)) checkLater(opening, later, findings)
-  await checkDocument(reader, PACKAGE_FILES.policy, opening.grant.policyHash, findings)
-  await checkDocument(reader, PACKAGE_FILES.asset, opening.grant.asset.hash, findings)
-  await checkDocument(reader, PACKAGE_FILES.ticket, sealed.manifest.hashes.ticket, findings)
-  const ticket = await digestOf(reader, PACKAGE_FILES.ticket)
+  checkDocument(reader, PACKAGE_FILES.policy, opening.grant.policyHash, findings)
+  checkDocument(reader, PACKAGE_FILES.asset, opening.grant.asset.hash, findings)
+  checkDocument(reader, PACKAGE_FILES.ticket, sealed.manifest.hashes.ticket, findings)
+  const ticket = reader.digest(PACKAGE_FILES.ticket)
 
   const rule = await readApprovalRule(reader)
   if (!rule)
@@ -254,15 +254,18 @@ function checkLater(opening: ReadGrant, later: ReadGrant, findings: Findings): v
   }
 }
 
-async function checkDocument(
+function checkDocument(
   reader: IndexedPackage,
   path: string,
   expected: string | null,
   findings: Findings,
-): Promise<void> {
-  if (expected === null || reader.size(path) === null) return
-  const digest = await digestOf(reader, path)
-  if (digest?.sha256 !== expected) {
+): void {
+  if (reader.size(path) === null) {
+    findings.fail(CHECK, 'package-file-missing', path, 'the file is missing')
+    return
+  }
+  if (expected === null) return
+  if (reader.digest(path)?.sha256 !== expected) {
     findings.fail(
       CHECK,
       'document-mismatch',

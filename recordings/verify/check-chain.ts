@@ -7,7 +7,7 @@ import type { Manifest, ManifestSegment } from '../format/manifest.ts'
 import { segmentOf, segmentPath } from '../format/package-layout.ts'
 import { type SegmentFault, SegmentReader } from '../format/segment-reader.ts'
 import type { AnchoredHeads } from './check-anchors.ts'
-import { SegmentContent } from './check-content.ts'
+import { hasWrap, SegmentContent } from './check-content.ts'
 import type { GapLedger } from './check-gaps.ts'
 import type { InputTimes } from './check-window.ts'
 import { type IndexedPackage, messageOf } from './package-reader.ts'
@@ -119,6 +119,7 @@ async function readSegment(
 ): Promise<SegmentHeader | null> {
   const path = segmentPath(segment.stream, segment.number)
   const fail = (code: string, message: string, place = path) => findings.fail(CHECK, code, place, message)
+  const key = sinks.contentKey && hasWrap(files, segment, findings) ? sinks.contentKey : null
   const size = files.size(path)
   if (size === null) {
     fail('segment-missing', 'the manifest names it, the package lacks it')
@@ -143,9 +144,7 @@ async function readSegment(
           fail('segment-link', 'does not continue the segment before it')
         }
         sinks.input.segment(reader.header)
-        if (sinks.contentKey) {
-          content = await SegmentContent.open(files, reader.header, segment, sinks.contentKey, findings)
-        }
+        if (key) content = await SegmentContent.open(files, reader.header, segment, key, findings)
       }
       for (const frame of reader.frames()) {
         if (frame.t1Ms < tail.t1Ms) {

@@ -30,6 +30,16 @@ export function contentKey(key: JWK | null, list: PackageList | null, findings: 
   return key
 }
 
+/** Whether the package has the segment's key. Asked of every segment, also of one whose file is missing. */
+export function hasWrap(reader: IndexedPackage, segment: ManifestSegment, findings: Findings): boolean {
+  const path = keyPath(segment.stream, segment.number)
+  if (reader.size(path) !== null) return true
+  // Input is opened by two custodians only; an ordinary package does not carry its keys.
+  if (segment.stream === 'input') findings.note(`input segment ${segment.number} stays sealed`)
+  else findings.fail(CHECK, 'wrap-missing', path, 'the key of a screen segment is missing')
+  return false
+}
+
 /** Opens and checks one segment's content while its chain is read. */
 export class SegmentContent {
   readonly #opener: FrameOpener
@@ -49,12 +59,6 @@ export class SegmentContent {
     findings: Findings,
   ): Promise<SegmentContent | null> {
     const path = keyPath(segment.stream, segment.number)
-    if (reader.size(path) === null) {
-      // Input is opened by two custodians only; an ordinary package does not carry its keys.
-      if (segment.stream === 'input') findings.note(`input segment ${segment.number} stays sealed`)
-      else findings.fail(CHECK, 'wrap-missing', path, 'the key of a screen segment is missing')
-      return null
-    }
     const text = await readText(reader, path)
     const name = { recording: header.recording, stream: segment.stream, segment: segment.number }
     const wrap = text.ok ? parseWrap(text.value, name) : text

@@ -3,7 +3,7 @@ import { decodeJws, verifyJws } from '../format/jws.ts'
 import { type PackageList, packageList } from '../format/manifest.ts'
 import { custodyLine, PACKAGE_FILES, sizeLimit } from '../format/package-layout.ts'
 import { findKey, type TrustFile } from '../format/trust.ts'
-import { digestOf, type IndexedPackage, readLines, readText } from './package-reader.ts'
+import { type IndexedPackage, readLines, readText } from './package-reader.ts'
 import type { Findings } from './report.ts'
 
 const CHECK = 'package'
@@ -32,7 +32,7 @@ export async function checkPackage(
   checkNames(reader, findings)
   const list = await readList(reader, trust, logSize, findings)
   if (list) {
-    await checkFiles(reader, list, findings)
+    checkFiles(reader, list, findings)
     findings.passed(CHECK, `all ${list.files.length} files are as the broker signed them`)
   }
   await checkCustody(reader, findings)
@@ -82,8 +82,8 @@ async function readList(
   return decoded.value.payload
 }
 
-async function checkFiles(reader: IndexedPackage, list: PackageList, findings: Findings): Promise<void> {
-  const present = new Map(reader.files().map((file) => [file.path, file.size]))
+function checkFiles(reader: IndexedPackage, list: PackageList, findings: Findings): void {
+  const present = new Set(reader.files().map((file) => file.path))
   const listed = new Set<string>()
   let last: string | null = null
   for (const file of list.files) {
@@ -97,8 +97,7 @@ async function checkFiles(reader: IndexedPackage, list: PackageList, findings: F
     }
     last = file.path
     listed.add(file.path)
-    const size = present.get(file.path)
-    if (size === undefined || file.path === PACKAGE_FILES.package) {
+    if (!present.has(file.path) || file.path === PACKAGE_FILES.package) {
       findings.fail(
         CHECK,
         'package-file-missing',
@@ -107,12 +106,12 @@ async function checkFiles(reader: IndexedPackage, list: PackageList, findings: F
       )
       continue
     }
-    const digest = size > (sizeLimit(file.path) ?? -1) ? null : await digestOf(reader, file.path)
+    const digest = reader.digest(file.path)
     if (digest?.bytes !== file.bytes || digest.sha256 !== file.sha256) {
       findings.fail(CHECK, 'package-file-changed', file.path, 'its length or SHA-256 is not the signed one')
     }
   }
-  for (const path of present.keys()) {
+  for (const path of present) {
     if (!listed.has(path) && path !== PACKAGE_FILES.package) {
       findings.fail(CHECK, 'package-file-extra', path, 'the signed list does not name it')
     }

@@ -10,16 +10,41 @@ export interface PackageReader {
   open(path: string): AsyncIterable<Uint8Array>
 }
 
-/** A package whose directory has been read once: looking a file up costs the same however many there are. */
+export interface Digest {
+  bytes: number
+  sha256: string
+}
+
+/**
+ * A package that has been read once, from end to end. So a file that is damaged gives nothing to any check: what a
+ * streaming reader would see of it before the damage shows depends on the reader.
+ */
 export interface IndexedPackage extends PackageReader {
   /** Null when there is no such file. */
   size(path: string): number | null
+  /** Length and SHA-256; null when there is no such file, or it cannot be read whole. */
+  digest(path: string): Digest | null
 }
 
-export function indexPackage(reader: PackageReader): IndexedPackage {
+export async function indexPackage(reader: PackageReader): Promise<IndexedPackage> {
   const files = reader.files()
   const sizes = new Map(files.map((file) => [file.path, file.size]))
-  return { files: () => files, open: (path) => reader.open(path), size: (path) => sizes.get(path) ?? null }
+  const digests = new Map<string, Digest>()
+  for (const { path, size } of files) {
+    const digest = size > (sizeLimit(path) ?? -1) ? null : await digestOf(reader, path)
+    if (digest) digests.set(path, digest)
+  }
+  return {
+    files: () => files,
+    size: (path) => sizes.get(path) ?? null,
+    digest: (path) => digests.get(path) ?? null,
+    open: (path) => (digests.has(path) ? reader.open(path) : damaged(path)),
+  }
+}
+
+// biome-ignore lint/correctness/useYield: the reading breaks off before the first byte
+async function* damaged(path: string): AsyncGenerator<Uint8Array> {
+  throw new Error(`${path} cannot be read whole`)
 }
 
 /** A whole small file as text. Codes: package-file-missing, package-size, package-unreadable. */
@@ -64,11 +89,7 @@ export async function* readLines(
   if (rest.length > 0) yield { line: line + 1, value: undefined }
 }
 
-/** Length and SHA-256 of a file, streamed; null when it cannot be read. */
-export async function digestOf(
-  reader: PackageReader,
-  path: string,
-): Promise<{ bytes: number; sha256: string } | null> {
+async function digestOf(reader: PackageReader, path: string): Promise<Digest | null> {
   const hash = createHash('sha256')
   let bytes = 0
   try {

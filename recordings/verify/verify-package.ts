@@ -29,7 +29,7 @@ export async function verifyPackage(
   options: VerifyOptions = {},
 ): Promise<VerifyReport> {
   const findings = new Findings()
-  const reader = indexPackage(source)
+  const reader = await indexPackage(source)
   const checkpoint = await readCheckpoint(reader, trust, findings)
   const list = await checkPackage(reader, trust, checkpoint?.size ?? null, findings)
   const sealed = await checkManifest(reader, trust, list, findings)

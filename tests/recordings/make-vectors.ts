@@ -244,13 +244,14 @@ export async function zipOf(files: Map<string, Buffer>, plan: ZipPlan = {}): Pro
   for await (const piece of zip.outputStream) pieces.push(piece as Buffer)
   const whole = Buffer.concat(pieces)
   const rotten = plan.rotten === undefined ? undefined : files.get(plan.rotten)
-  if (rotten) rot(whole.subarray(whole.indexOf(rotten)))
+  if (rotten) rot(whole.subarray(whole.indexOf(rotten), whole.indexOf(rotten) + rotten.length))
   return whole
 }
 
-/** Flips a bit of a file's first byte. */
+/** Flips a bit of a file's last byte but one: what stands before it is whole. */
 export function rot(bytes: Buffer): void {
-  bytes[0] = (bytes[0] as number) ^ 1
+  const at = bytes.length - 2
+  bytes[at] = (bytes[at] as number) ^ 1
 }
 
 async function write(): Promise<void> {

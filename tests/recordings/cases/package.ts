@@ -1,4 +1,4 @@
-import { keyPath, PACKAGE_FILES } from '../../../recordings/format/package-layout.ts'
+import { keyPath, PACKAGE_FILES, segmentPath } from '../../../recordings/format/package-layout.ts'
 import { keys } from '../fixture.ts'
 import { type Case, invalid, refused } from './case.ts'
 
@@ -74,5 +74,26 @@ export const PACKAGE: Case[] = [
     'package-lines-rotten',
     { package: 'package-file-changed', anchors: 'anchor-malformed' },
     { zip: { rotten: PACKAGE_FILES.anchors } },
+  ),
+  // Nothing of a damaged file is seen, whatever stands before the damage.
+  invalid(
+    'package-entries-rotten',
+    {
+      package: 'package-file-changed',
+      anchors: 'anchor-entry-missing',
+      log: 'entry-malformed',
+      authority: 'approval-entry-missing',
+    },
+    { zip: { rotten: PACKAGE_FILES.entries } },
+  ),
+  invalid(
+    'package-segment-rotten',
+    { package: 'package-file-changed', chain: 'package-unreadable', anchors: 'anchor-head-missing' },
+    { zip: { rotten: segmentPath('screen', 0) } },
+  ),
+  invalid(
+    'package-policy-missing',
+    { package: 'package-file-missing', authority: 'package-file-missing' },
+    { files: (files) => files.delete(PACKAGE_FILES.policy) },
   ),
 ]

@@ -1,235 +1,206 @@
-"""Check 8: grants, the documents they name, and the approvals behind them."""
+"""Check 8: grants against log, header, manifest and documents (section 16)."""
+from typing import List, Optional, Set, Tuple
 
-from approvals import Approval, ApprovalError, assertion_faults
-from canonical import sha256_hex, unb64u
-from jws import trusted_keys
-from package import Unreadable
-from limits import approval_rule, check_inside, count_approvers, hands, may_not_approve
+import base
+import jws
+from approvals import Approvals
+from context import Context, GrantFile
+from formats import GRANT, ROLES
+from grant_rules import GrantRules, Rule
+from inputs import Windows, coverage
 
-KEPT = (("session",), ("recording",), ("gateway",), ("site", "id"), ("asset", "id"), ("endpoint",), ("protocol",),
-        ("account",), ("person", "id"), ("snapshotHash",), ("request", "id"))
+MAX_GRANTS = 256        # manifest.hashes.grants holds no more, so more are undeclared
+KEPT = (("session",), ("recording",), ("gateway",), ("site", "id"), ("asset", "id"),
+        ("endpoint",), ("protocol",), ("account",), ("person", "id"), ("snapshotHash",),
+        ("request", "id"))
 
 
-def _at(payload, path):
+def load_grants(ctx: Context) -> None:
+    """Read grant.jws and grants/*.jws; reasons go to check 8."""
+    check = ctx.report["authority"]
+    found = ctx.load_jws("grant.jws", "sallyport-grant+jws", GRANT, check)
+    if found is not None:
+        ctx.opening = GrantFile("grant.jws", None, found)
+    for serial in ctx.package.later_grants()[:MAX_GRANTS]:
+        name = "grants/%d.jws" % serial
+        found = ctx.load_jws(name, "sallyport-grant+jws", GRANT, check)
+        if found is not None:
+            ctx.later.append(GrantFile(name, serial, found))
+
+
+def _part(value: dict, path: Tuple[str, ...]) -> object:
     for name in path:
-        payload = payload[name]
-    return payload
+        value = value[name]
+    return value
 
 
-def check_authority(package, trust, manifest, receipt, opening, later, entries, chain, report):
-    """Gives {grant hash: [readable approvals]} for check 9. `later` is [(name, JWS)] in order of serial."""
-    if not manifest or not opening:
-        return {}
-    fail = lambda code, place="": report.fail("authority", code, place)
-    header = chain.headers[0] if chain.headers else None
-    grants = [("grant.jws", opening)] + later
-    _signatures(trust, receipt, opening, later, entries, fail)
-    _withheld(grants, entries, manifest.payload, fail)
-    _declared(package, manifest.payload["hashes"], grants, fail)
-    if header:
-        if package.sha256("grant.jws") != header["grant"]:
-            fail("grant-mismatch", "header grant")
-        for name, grant in grants:
-            _against_header(grant.payload, header, grant is opening, name, fail)
-    documents = (("policy.json", opening.payload["policyHash"]), ("asset.json", opening.payload["asset"]["hash"]))
-    for name, named in documents:
-        if name in package and package.sha256(name) != named:
-            fail("document-mismatch", name)
-    _later_keep(opening, later, fail)
-    read = _Reader(package, trust, entries, report, fail)
-    try:
-        rule = approval_rule(package.read("asset.json") or b"")
-    except Unreadable:
-        rule = None
-    if rule is None:
-        fail("approval-rule-missing", "asset.json")
-    approved = {}
-    for name, grant in grants:
-        approved[grant.hash] = _grant(grant.payload, grant is opening, read, rule, name, fail)
-    named = {one for _, grant in grants for one in grant.payload["approvals"]}
-    for file in package.names("approvals/"):
-        if file[len("approvals/"):-len(".json")] not in named:
-            fail("approval-undeclared", file)
-    tickets = {one.snapshot["ticket"]["hash"] for found in approved.values() for one in found}
-    if manifest.payload["hashes"]["ticket"] is not None:
-        tickets.add(manifest.payload["hashes"]["ticket"])
-    if "ticket.json" in package and tickets - {package.sha256("ticket.json")}:
-        fail("document-mismatch", "ticket.json")
-    return approved
+class AuthorityCheck:
+    """Check 8. Needs a readable manifest."""
 
+    def __init__(self, ctx: Context, header: Optional[dict]) -> None:
+        self.ctx = ctx
+        self.check = ctx.report["authority"]
+        self.header = header
+        self.asset: dict = {}
 
-def _withheld(grants, entries, manifest, fail):
-    """Every later grant that the log names for this session is shown."""
-    shown = {grant.hash for _, grant in grants}
-    for index, entry in entries.items():
-        if entry["action"] == "session.extend" and entry["result"] == "ok" and (
-                entry["correlation"]["session"] == manifest["session"]) and (
-                entry["details"].get("grant") not in list(shown)):
-            fail("grant-missing", f"index {index}")
+    def run(self) -> Windows:
+        """Everything; returns what check 9 needs."""
+        ctx = self.ctx
+        if ctx.opening is None:
+            return Windows(False, False, None, [])
+        self._signatures()
+        self._extend_entries()
+        self._declared()
+        for grant in ctx.grants:
+            self._against_header(grant)
+            self._target(grant)
+        self._later()
+        rule = self._documents()
+        ticket = self._hash("ticket.json")
+        declared = ctx.manifest["hashes"]["ticket"]
+        if ticket is not None and declared not in (None, ticket):
+            self.check.fail("document-mismatch", "ticket.json and the manifest")
+        rules = self._approvals(rule, ticket)
+        openings = [item.opening() for item in rules]
+        known = all(moment is not None for moment in openings)
+        return Windows(known, all(grant.value["viewOnly"] for grant in ctx.grants),
+                       max(openings) if known else None,
+                       coverage([grant.value for grant in ctx.grants]))
 
+    def _signatures(self) -> None:
+        """Each grant under the broker key valid at its entry."""
+        ctx = self.ctx
+        for grant in ctx.grants:
+            if grant.serial is None:
+                index = ctx.receipt["first_index"] if ctx.receipt else None
+            else:
+                index = self._extend_index(grant)
+            if index is None:
+                self.check.fail("grant-entry-missing", grant.name)
+                continue
+            wrong = jws.verify(grant.jws, ctx.trust.broker(grant.jws.kid, index))
+            if wrong:
+                self.check.fail(wrong, grant.name)
 
-def _signatures(trust, receipt, opening, later, entries, fail):
-    if receipt is None:
-        fail("grant-entry-missing", "grant.jws")
-    else:
-        code = opening.verify(trusted_keys(trust, "broker", opening.kid, receipt.payload["first_index"]))
-        if code:
-            fail(code, "grant.jws")
-    for name, grant in later:
-        index = next((index for index, entry in sorted(entries.items()) if (
-            entry["action"] == "session.extend" and entry["result"] == "ok"
-            and entry["details"].get("grant") == grant.hash
-            and entry["details"].get("serial") == grant.payload["serial"]
-            and entry["correlation"]["session"] == grant.payload["session"]
-            and entry["correlation"]["recording"] == grant.payload["recording"]
-        )), None)
-        if index is None:
-            fail("grant-entry-missing", name)
-            continue
-        code = grant.verify(trusted_keys(trust, "broker", grant.kid, index))
-        if code:
-            fail(code, name)
+    def _extend_index(self, grant: GrantFile) -> Optional[int]:
+        """Index of the `session.extend` entry with this grant's hash and serial."""
+        value = grant.value
+        for entry in self.ctx.log.extends:
+            if ((entry.session, entry.recording) == (value["session"], value["recording"])
+                    and entry.grant == grant.jws.hash and type(entry.serial) is int
+                    and entry.serial == value["serial"]):
+                return entry.index
+        return None
 
+    def _extend_entries(self) -> None:
+        """Every session.extend entry of the session names a grant of the package."""
+        hashes = set(self._hashes())
+        for entry in self.ctx.log.extends:
+            if entry.session == self.ctx.manifest["session"] and entry.grant not in hashes:
+                self.check.fail("grant-missing", "entry %d" % entry.index)
 
-def _declared(package, hashes, grants, fail):
-    if hashes["grants"] != [grant.hash for _, grant in grants]:
-        fail("grant-undeclared", "manifest hashes.grants")
-    named = {one for _, grant in grants for one in grant.payload["approvals"]}
-    if set(hashes["approvals"]) != named:
-        fail("grant-undeclared", "manifest hashes.approvals")
+    def _hashes(self) -> List[str]:
+        """JWS hashes of all grant files, the opening one first, by serial."""
+        names = ["grant.jws"] + ["grants/%d.jws" % serial
+                                 for serial in self.ctx.package.later_grants()]
+        return [self.ctx.package.digests[name].sha256 for name in names
+                if self.ctx.package.readable(name)]
 
+    def _declared(self) -> None:
+        """manifest.hashes: exactly these grants and the approvals they name."""
+        hashes = self.ctx.manifest["hashes"]
+        if hashes["grants"] != self._hashes():
+            self.check.fail("grant-undeclared", "manifest.hashes.grants")
+        if set(hashes["approvals"]) != self._named():
+            self.check.fail("grant-undeclared", "manifest.hashes.approvals")
 
-def _against_header(grant, header, is_opening, name, fail):
-    same = [
-        *((what, grant[what], header[what]) for what in ("deployment", "session", "recording")),
-        ("site", grant["site"]["id"], header["site"]), ("gateway", grant["gateway"], header["gateway"]["id"]),
-        ("account", grant["account"], header["account"]), ("user", grant["person"]["pseudonym"], header["user"]),
-    ]
-    if is_opening:
-        same += [("asset", grant["asset"]["hash"], header["asset"]), ("policy", grant["policyHash"], header["policy"])]
-    for what, mine, theirs in same:
-        if mine != theirs:
-            fail("grant-mismatch", f"{name} {what}")
-    target = header["target"]
-    pinned = {(one["algorithm"], one["fingerprint"]) for one in grant["identities"]}
-    if target["kind"] != "ssh-host-key" or (
-            pinned and (target.get("algorithm"), target.get("fingerprint")) not in pinned):
-        fail("target-mismatch", name)
+    def _named(self) -> Set[str]:
+        return {name for grant in self.ctx.grants for name in grant.value["approvals"]}
 
+    def _against_header(self, file: GrantFile) -> None:
+        """grant-mismatch: what the recording says of its grant."""
+        header, grant = self.header, file.value
+        if header is None:
+            return
+        pairs = [("deployment", grant["deployment"], header["deployment"]),
+                 ("session", grant["session"], header["session"]),
+                 ("recording", grant["recording"], header["recording"]),
+                 ("site", grant["site"]["id"], header["site"]),
+                 ("gateway", grant["gateway"], header["gateway"]["id"]),
+                 ("account", grant["account"], header["account"]),
+                 ("user", grant["person"]["pseudonym"], header["user"])]
+        if file.serial is None:
+            pairs += [("grant", file.jws.hash, header["grant"]),
+                      ("asset", grant["asset"]["hash"], header["asset"]),
+                      ("policy", grant["policyHash"], header["policy"])]
+        for field, one, other in pairs:
+            if one != other:
+                self.check.fail("grant-mismatch", "%s: %s" % (file.name, field))
 
-def _later_keep(opening, later, fail):
-    last = opening.payload["serial"] if opening else None
-    for name, grant in later:
-        payload = grant.payload
-        if last is not None and payload["serial"] <= last:
-            fail("grant-mismatch", f"{name} serial")
-        last = payload["serial"]
-        if name != f"grants/{last}.jws":
-            fail("grant-mismatch", f"{name} is not named by its serial")
-        for path in KEPT if opening else ():
-            if _at(payload, path) != _at(opening.payload, path):
-                fail("grant-mismatch", f"{name} {'.'.join(path)}")
+    def _target(self, file: GrantFile) -> None:
+        """The target is a pinned identity, and for ssh a host key."""
+        if self.header is None:
+            return
+        target, grant = self.header["target"], file.value
+        pinned = [(item["algorithm"], item["fingerprint"]) for item in grant["identities"]]
+        own = (target.get("algorithm"), target.get("fingerprint"))
+        if grant["protocol"] == "ssh" and target["kind"] != "ssh-host-key":
+            self.check.fail("target-mismatch", file.name + ": kind")
+        elif pinned and own not in pinned:
+            self.check.fail("target-mismatch", file.name)
 
+    def _later(self) -> None:
+        """Later grants: named by their serial, ascending, and about the same session."""
+        opening = self.ctx.opening.value
+        before = opening["serial"]
+        for file in self.ctx.later:
+            grant = file.value
+            if grant["serial"] != file.serial or grant["serial"] <= before:
+                self.check.fail("grant-mismatch", file.name + ": serial")
+            before = grant["serial"]
+            for path in KEPT:
+                if _part(grant, path) != _part(opening, path):
+                    self.check.fail("grant-mismatch", "%s: %s" % (file.name, ".".join(path)))
 
-class _Reader:
-    """Approval records by hash, each read and checked by itself once."""
+    def _hash(self, name: str) -> Optional[str]:
+        data = self.ctx.read_file(name, self.check)
+        return None if data is None else base.sha256_hex(data)
 
-    def __init__(self, package, trust, entries, report, fail):
-        self.package, self.trust, self.fail, self.report = package, trust, fail, report
-        self.known = {}
-        self.granted = {}
-        for _, entry in sorted(entries.items()):
-            if entry["action"] == "approval.granted" and entry["result"] == "ok":
-                self.granted.setdefault(entry["details"].get("approval") if isinstance(
-                    entry["details"].get("approval"), str) else None, []).append(entry)
-
-    def get(self, name):
-        if name not in self.known:
-            self.known[name] = self._read(name)
-        return self.known[name]
-
-    def _read(self, name):
-        file = f"approvals/{name}.json"
+    def _documents(self) -> Optional[Rule]:
+        """policy.json and asset.json are what the opening grant names; the asset's rule."""
+        opening = self.ctx.opening.value
+        for name, wanted in (("policy.json", opening["policyHash"]),
+                             ("asset.json", opening["asset"]["hash"])):
+            found = self._hash(name)
+            if found is not None and found != wanted:
+                self.check.fail("document-mismatch", name)
         try:
-            data = self.package.read(file)
-            if data is None:
-                self.fail("approval-missing", file)
-                return None
-            approval = Approval(data, name)
-        except (ApprovalError, Unreadable) as error:
-            self.fail(error.code, file)
-            return None
-        if approval.document["decision"] != "granted":
-            self.fail("approval-not-granted", file)
-        barred = may_not_approve(approval)
-        if barred:
-            self.fail(barred, file)
-        if approval.assertion is None:
-            self.report.note("authority", f"{name} was approved with a password, not signed")
-        else:
-            for code in assertion_faults(approval, self.trust["rp"]):
-                self.fail(code, file)
-        entries = self.granted.get(name)
-        if not entries:
-            self.fail("approval-entry-missing", file)
-        elif not self._entry_fits(entries[0], approval):
-            self.fail("approval-entry-mismatch", file)
-        return approval
+            data = self.ctx.read_file("asset.json", self.check)
+            asset = base.parse_json(data) if data is not None else None
+        except base.NotJson:
+            asset = None
+        self.asset = asset if type(asset) is dict else {}
+        rule = self.asset.get("rule")
+        if type(rule) is dict:
+            need, roles = rule.get("need"), rule.get("roles")
+            if (type(need) is int and 1 <= need <= base.MAX_INT and type(roles) is list
+                    and 1 <= len(roles) <= 5
+                    and all(type(role) is str and role in ROLES for role in roles)):
+                return Rule(need, roles)
+        self.check.fail("approval-rule-missing", "asset.json")
+        return None
 
-    @staticmethod
-    def _entry_fits(entry, approval):
-        if entry["actor"]["kind"] != "person" or entry["actor"]["id"] != approval.approver["id"]:
-            return False
-        if approval.assertion is None:
-            return True
-        authentication = entry["authentication"]
-        return (
-            authentication is not None and authentication["credential"] == approval.assertion["credentialId"]
-            and entry["details"].get("key") == sha256_hex(unb64u(approval.assertion["publicKey"]))
-        )
-
-
-def _grant(grant, is_opening, read, rule, name, fail):
-    """The rules of one grant; gives its readable approvals."""
-    if not grant["approvals"]:
-        fail("approval-missing", name)
-    found = [one for one in map(read.get, grant["approvals"]) if one]
-    for one in found:
-        _against_snapshot(grant, one, is_opening, f"{name} {one.hash}", fail)
-    base = [one for one in found if one.extension is None]
-    extending = [one for one in found if one.extension is not None]
-    if grant["approvals"] and not base and len(found) == len(grant["approvals"]):
-        fail("approval-missing", f"{name}: no base approval")
-    groups = {None: base}
-    for one in extending:
-        groups.setdefault(one.extension["id"], []).append(one)
-    for group in groups.values():
-        told = [tell for one in group for tell in hands(one)]
-        if len(set(told)) != len(told):
-            fail("approval-twice", name)
-        if rule and group:
-            need = max(rule[0], 2 if grant["asset"]["criticality"] == "C1" else 1)
-            if count_approvers(group, rule[1]) < need:
-                fail("approvals-too-few", name)
-    if base:
-        check_inside(grant, base, [group for key, group in groups.items() if key is not None], name, fail)
-    return found
-
-
-def _against_snapshot(grant, one, is_opening, place, fail):
-    snapshot, extension = one.snapshot, one.extension
-    right = one.base_hash == grant["snapshotHash"]
-    if extension is not None:
-        right = right and not is_opening and extension["of"] == grant["snapshotHash"] and (
-            extension["session"] == grant["session"])
-    right = right and (
-        snapshot["deployment"] == grant["deployment"] and snapshot["request"]["id"] == grant["request"]["id"]
-        and snapshot["request"]["version"] == grant["request"]["version"]
-        and snapshot["requester"]["id"] == grant["person"]["id"] and snapshot["site"]["id"] == grant["site"]["id"]
-        and all(snapshot["asset"][what] == grant["asset"][what] for what in ("id", "hash", "criticality")) and snapshot["endpoint"] == grant["endpoint"]
-        and snapshot["protocol"] == grant["protocol"] and snapshot["account"] == grant["account"]
-        and snapshot["ticket"]["key"] == grant["request"]["ticketKey"]
-        and snapshot["purpose"] == grant["request"]["purpose"]
-    )
-    if not right:
-        fail("approval-snapshot", place)
+    def _approvals(self, rule: Optional[Rule], ticket: Optional[str]) -> List[GrantRules]:
+        """The rules "for each grant", and approvals that no grant names."""
+        store = Approvals(self.ctx)
+        c1_asset = self.asset.get("criticality") == "C1"
+        done = []
+        for file in self.ctx.grants:
+            rules = GrantRules(self.ctx, file, file.serial is None)
+            rules.run(store, rule, c1_asset, ticket)
+            done.append(rules)
+        named = self._named()
+        for name in self.ctx.package.approvals():
+            if name not in named:
+                self.check.fail("approval-undeclared", name)
+        return done

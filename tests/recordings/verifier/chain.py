@@ -1,180 +1,163 @@
-"""Checks 3 (chain), 7 (content) and 10 (gaps): one pass over the segment files."""
+"""Check 3: the segments against the manifest, one pass for all observers (section 16)."""
+from typing import Any, Dict, List, Optional, Set, Tuple
 
-import hashlib
+from context import Context
+from segments import Frame, SegmentReader
 
-import jwe
-from content import Cast, ContentError
-from package import ZIP_ERRORS, Unreadable
-from segments import GAP, HeaderError, Segment, SegmentError
-
-IDENTITY = (("deployment", "deployment"), ("site", "site"), ("recording", "recording"), ("session", "session"))
-CONSTANT = ("grant", "policy", "asset", "target", "user", "account")
+SAME = ("grant", "policy", "asset", "target", "user", "account")
 
 
-class Chain:
-    """What the other checks need of the verified frames."""
+class Observer:
+    """Sees each segment of the manifest once: its header and its verified frames."""
 
-    def __init__(self):
-        self.headers = []          # readable headers in the manifest's order
-        self.heads = {}            # wanted (stream, segment, seq) -> (C, t1_ms)
-        self.last_t1 = {}          # stream -> t1_ms of its last verified frame
-        self.gaps = []             # (stream, segment, seq, t0_ms, t1_ms) of frames with flag gap
-        self.inputs = []           # (clock of the segment, t0_ms, t1_ms, segment, seq) of input frames
-        self.screen0_clock = None
+    def begin(self, item: dict, reader: Optional[SegmentReader]) -> None:
+        """A segment; reader is None when its file is missing or unreadable."""
+
+    def frame(self, item: dict, reader: SegmentReader, frame: Frame, before: bytes) -> None:
+        """A verified frame; before is the C that it continues."""
+
+    def end(self, item: dict) -> None:
+        """No more frames of this segment."""
 
 
-class Content:
-    """Check 7 of one segment; stops at its first fault."""
+def segment_name(stream: str, number: int) -> str:
+    """Name of a segment file (section 15)."""
+    return "segments/%s-%d.spr" % (stream, number)
 
-    def __init__(self, package, header, number, key, report):
-        self.report, self.place = report, f"{header['stream']}-{number}"
-        self.cast = None
-        name = f"keys/{self.place}.jwe"
-        if name not in package:
-            if header["stream"] == "screen":
-                report.fail("content", "wrap-missing", name)
-            else:
-                report.note("content", f"{self.place} stays sealed")
+
+def open_segment(ctx: Context, item: dict) -> Optional[SegmentReader]:
+    """A reader over the first `bytes` bytes, its header read; None without a whole file."""
+    name = segment_name(item["stream"], item["number"])
+    if not ctx.package.readable(name):
+        return None
+    reader = SegmentReader(ctx.package.slice(name, item["bytes"]), bytes.fromhex(item["last_c"]))
+    reader.open()
+    return reader
+
+
+def find_headers(ctx: Context) -> Tuple[Optional[dict], Optional[dict]]:
+    """The first readable header in the manifest's order, and that of screen segment 0."""
+    first = screen = None
+    for item in ctx.manifest["segments"]:
+        is_screen = item["stream"] == "screen" and item["number"] == 0
+        if first is not None and (screen is not None or not is_screen):
+            continue
+        reader = open_segment(ctx, item)
+        header = reader.header if reader else None
+        if header is not None:
+            first = first or header
+            if is_screen and screen is None:
+                screen = header
+    return first, screen
+
+
+class ChainCheck:
+    """Check 3, driving the observers of checks 4, 7, 9 and 10."""
+
+    def __init__(self, ctx: Context, observers: List[Observer]) -> None:
+        self.ctx = ctx
+        self.check = ctx.report["chain"]
+        self.observers = observers
+        self.common: Optional[Dict[str, Any]] = None
+        self.before: Dict[str, Optional[str]] = {"screen": None, "input": None}
+        self.last_t1: Dict[str, Optional[int]] = {"screen": None, "input": None}
+
+    def run(self) -> None:
+        """All segments in the manifest's order."""
+        self._check_list()
+        seen: Set[Tuple[str, int]] = set()
+        for item in self.ctx.manifest["segments"]:
+            name = (item["stream"], item["number"])
+            if name not in seen:        # a file listed twice is segment-number, read once
+                seen.add(name)
+                self._segment(item)
+        for stream, number in self.ctx.package.segments():
+            if (stream, number) not in seen:
+                self.check.fail("segment-undeclared", segment_name(stream, number))
+
+    def _check_list(self) -> None:
+        """What the manifest alone shows."""
+        manifest, check = self.ctx.manifest, self.check
+        order = [(item["stream"] == "input", item["number"]) for item in manifest["segments"]]
+        if any(after <= before for before, after in zip(order, order[1:])):
+            check.fail("segment-number", "the list is not sorted")
+        for stream in ("screen", "input"):
+            items = [item for item in manifest["segments"] if item["stream"] == stream]
+            numbers = [item["number"] for item in items + manifest["discarded"]
+                       if item["stream"] == stream]
+            if sorted(numbers) != list(range(len(numbers))):
+                check.fail("segment-number", stream)
+            if stream == "screen" and not items:
+                check.fail("segment-missing", "no screen segment")
+            if manifest["ended"] == "clean" and items and not items[-1]["final"]:
+                check.fail("final-missing", "last segment of " + stream)
+        for item in manifest["segments"]:
+            if item["final"] and item["torn_bytes"]:
+                check.fail("segment-torn", segment_name(item["stream"], item["number"]))
+
+    def _segment(self, item: dict) -> None:
+        name = segment_name(item["stream"], item["number"])
+        if not self.ctx.package.has(name):
+            self.check.fail("segment-missing", name)
+        elif not self.ctx.package.readable(name):
+            self.check.fail("package-unreadable", name)
+        elif self.ctx.package.size(name) != item["bytes"] + item["torn_bytes"]:
+            self.check.fail("segment-length", name)
+        reader = open_segment(self.ctx, item)
+        for observer in self.observers:
+            observer.begin(item, reader)
+        if reader is not None:
+            self._walk(item, reader, name)
+        for observer in self.observers:
+            observer.end(item)
+        self.before[item["stream"]] = item["last_c"]
+
+    def _walk(self, item: dict, reader: SegmentReader, name: str) -> None:
+        if reader.header is not None:
+            self._header(item, reader, name)
+        before = reader.hh
+        stream = item["stream"]
+        earlier = self.last_t1[stream]
+        for frame in reader.frames():
+            if frame.seq == 0 and earlier is not None and frame.t1_ms < earlier:
+                self.check.fail("frame-time", name + " begins before the segment before it ends")
+            for observer in self.observers:
+                observer.frame(item, reader, frame, before)
+            before = frame.stored
+        if reader.last_t1 is not None:
+            self.last_t1[stream] = reader.last_t1
+        if reader.fault:
+            self.check.fail(reader.fault, "%s after %d frames" % (name, reader.chunks))
             return
-        try:
-            self.data_key = jwe.open_wrap(package.read(name), key, header["recording"], header["stream"], number)
-        except (jwe.WrapError, Unreadable) as error:
-            report.fail("content", error.code, name)
+        if reader.cut:
+            self.check.fail("segment-cut", "%s after %d frames" % (name, reader.chunks))
+        if self.ctx.package.digest_of(name, item["bytes"]) != item["sha256"]:
+            self.check.fail("segment-hash", name)
+        if reader.header is None:
             return
-        if jwe.commitment(self.data_key) != header["dek_commitment"]:
-            report.fail("content", "commitment-mismatch", name)
-            return
-        self.cast = Cast(header)
+        if reader.chunks != item["chunks"]:
+            self.check.fail("segment-chunks", name)
+        if reader.last_c.hex() != item["last_c"]:
+            self.check.fail("segment-last-chain", name)
+        if reader.ends_final != item["final"]:
+            self.check.fail("final-missing", name)
 
-    def frame(self, frame):
-        if self.cast:
-            try:
-                self.cast.frame(frame, self.data_key)
-            except ContentError as error:
-                self.report.fail("content", error.code, f"{self.place} seq {frame.seq}")
-                self.cast = None
-
-
-def check_chain(package, manifest, wanted, key, report):
-    """Check 3 over all segments of the manifest's payload, and 7 when a key is given."""
-    chain = Chain()
-    fail = lambda code, place="": report.fail("chain", code, place)
-    previous = None
-    for listed in manifest["segments"]:
-        place = f"{listed['stream']}-{listed['number']}"
-        if previous is not None and previous["stream"] != listed["stream"]:
-            previous = None
-        name = f"segments/{place}.spr"
-        if name not in package:
-            fail("segment-missing", place)
-        else:
-            if package.size(name) != listed["bytes"] + listed["torn_bytes"]:
-                fail("segment-length", place)
-            with package.open(name) as file:
-                _segment(chain, package, manifest, listed, previous, file, wanted, key, report, fail, place)
-        if listed["final"] and listed["torn_bytes"]:
-            fail("segment-torn", place)
-        previous = listed
-    _list_rules(package, manifest, fail)
-    return chain
-
-
-def _segment(chain, package, manifest, listed, previous, file, wanted, key, report, fail, place):
-    digest = hashlib.sha256()
-    stream, number = listed["stream"], listed["number"]
-    try:
-        segment = Segment(file, listed["bytes"], bytes.fromhex(listed["last_c"]), digest.update)
-    except HeaderError as error:
-        fail(error.code, place)
-        return
-    except ZIP_ERRORS as error:
-        fail("package-unreadable", f"{place} {error}")
-        return
-    header = segment.header
-    if segment.hh.hex() != listed["hh"]:
-        fail("segment-header-hash", place)
-    if (
-        any(header[mine] != manifest[theirs] for mine, theirs in IDENTITY)
-        or header["gateway"]["id"] != manifest["gateway"]
-        or header["stream"] != stream or header["segment"] != number
-    ):
-        fail("segment-foreign", place)
-    if chain.headers and any(header[field] != chain.headers[0][field] for field in CONSTANT):
-        fail("segment-inconsistent", place)
-    chain.headers.append(header)
-    if header["prev"] != (previous["last_c"] if previous else None):
-        fail("segment-link", place)
-    if stream == "screen" and number == 0:
-        chain.screen0_clock = header["clock"]
-    content = Content(package, header, number, key, report) if key else None
-    try:
-        for frame in segment:
-            if frame.seq == 0 and frame.t1_ms < chain.last_t1.get(stream, 0):
-                fail("frame-time", place)
-            head = (stream, number, frame.seq)
-            if head in wanted:
-                chain.heads[head] = (frame.c, frame.t1_ms)
-            if frame.flags & GAP:
-                chain.gaps.append((*head, frame.t0_ms, frame.t1_ms))
-            if stream == "input" and frame.plain_len > 0 and frame.seq > 0:
-                chain.inputs.append((header["clock"], frame.t0_ms, frame.t1_ms, number, frame.seq))
-            chain.last_t1[stream] = frame.t1_ms
-            if content:
-                content.frame(frame)
-    except SegmentError as error:
-        fail(error.code, f"{place} {error}")
-        if error.code != "segment-cut":  # a piece of a frame at the end is no chain fault
-            return
-        segment.drain()
-    except ZIP_ERRORS as error:
-        fail("package-unreadable", f"{place} {error}")
-        return
-    if digest.hexdigest() != listed["sha256"]:
-        fail("segment-hash", place)
-    if segment.chunks != listed["chunks"]:
-        fail("segment-chunks", place)
-    if segment.c.hex() != listed["last_c"]:
-        fail("segment-last-chain", place)
-    if segment.final != listed["final"]:
-        fail("final-missing", place)
-
-
-def _list_rules(package, manifest, fail):
-    listed = manifest["segments"]
-    order = [(0 if one["stream"] == "screen" else 1, one["number"]) for one in listed]
-    if any(a >= b for a, b in zip(order, order[1:])):
-        fail("segment-number", "the list is not sorted")
-    for stream in ("screen", "input"):
-        own = [one for one in listed if one["stream"] == stream]
-        numbers = [one["number"] for one in own + manifest["discarded"] if one["stream"] == stream]
-        if sorted(numbers) != list(range(len(numbers))):
-            fail("segment-number", stream)
-        if manifest["ended"] == "clean" and own and not own[-1]["final"]:
-            fail("final-missing", f"{stream}-{own[-1]['number']}")
-    if not any(one["stream"] == "screen" for one in listed):
-        fail("segment-missing", "no screen segment")
-    names = {f"segments/{one['stream']}-{one['number']}.spr" for one in listed}
-    for name in package.names("segments/"):
-        if name not in names:
-            fail("segment-undeclared", name)
-
-
-def check_gaps(manifest, chain, report):
-    """Check 10."""
-    fail = lambda code, place: report.fail("gaps", code, place)
-    place_of = lambda gap: f"{gap[0]}-{gap[1]} seq {gap[2]}"
-    declared = [(g["stream"], g["segment"], g["seq"], g["t0_ms"], g["t1_ms"]) for g in manifest["gaps"]]
-    last = {gap[:3]: gap for gap in declared}
-    if len(last) != len(declared):
-        fail("gap-unfounded", "one stands twice")
-    for gap in chain.gaps:
-        if last.get(gap[:3]) != gap:
-            fail("gap-undeclared", place_of(gap))
-    frames = {gap[:3] for gap in chain.gaps}
-    open_ends = {(s["stream"], s["number"], s["chunks"]) for s in manifest["segments"] if not s["final"]}
-    for end in sorted(open_ends):
-        if end not in last:
-            fail("gap-undeclared", place_of(end))
-    for gap in declared:
-        if gap[3] > gap[4] or (gap[:3] not in frames and gap[:3] not in open_ends):
-            fail("gap-unfounded", place_of(gap))
+    def _header(self, item: dict, reader: SegmentReader, name: str) -> None:
+        """Comparisons of the header: with the manifest, with the other segments, the link."""
+        manifest, header = self.ctx.manifest, reader.header
+        if reader.hh.hex() != item["hh"]:
+            self.check.fail("segment-header-hash", name)
+        own = [header[field] for field in ("deployment", "site", "recording", "session")]
+        own += [header["gateway"]["id"], header["stream"], header["segment"]]
+        wanted = [manifest[field] for field in ("deployment", "site", "recording", "session",
+                                                "gateway")]
+        if own != wanted + [item["stream"], item["number"]]:
+            self.check.fail("segment-foreign", name)
+        common = {field: header[field] for field in SAME}
+        if self.common is None:
+            self.common = common
+        for field in SAME:
+            if common[field] != self.common[field]:
+                self.check.fail("segment-inconsistent", "%s: %s" % (name, field))
+        if header["prev"] != self.before[item["stream"]]:
+            self.check.fail("segment-link", name)

@@ -1,102 +1,100 @@
-"""Decryption of frames and the asciicast rules (sections 2 to 4), one frame at a time."""
-
-import json
-import re
+"""Check 7: wraps, decryption, inflation and content (sections 3, 4 and 16)."""
 import zlib
+from typing import Optional
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-import fields
-from canonical import parse
-from schemas import strict
-from segments import DEFLATE, KEYFRAME
-
-_LINE = re.compile(r'\[(0|[1-9][0-9]{0,9})\.([0-9]{6}), "([a-z])", (".*")\]\Z', re.ASCII)
-_SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}\Z", re.ASCII)
+import jwe
+from asciicast import Cast, ContentError
+from chain import Observer
+from context import Context
+from segments import DEFLATE, Frame, SegmentReader
 
 
-class ContentError(ValueError):
-    def __init__(self, code, detail=""):
-        super().__init__(f"{code} {detail}".strip())
-        self.code = code
-
-
-def open_frame(frame, data_key):
+def inflate(data: bytes, plain_len: int) -> Optional[bytes]:
+    """One raw deflate stream that ends exactly at the end and gives plain_len bytes."""
+    stream = zlib.decompressobj(-15)
     try:
-        plain = AESGCM(data_key).decrypt(frame.nonce, frame.body, frame.p)
-    except (InvalidTag, ValueError):
-        raise ContentError("decrypt-failed", f"seq {frame.seq}") from None
-    if not frame.flags & DEFLATE:
-        return plain
-    inflater = zlib.decompressobj(-15)
-    try:
-        out = inflater.decompress(plain, frame.plain_len + 1)
-    except zlib.error as error:
-        raise ContentError("inflate-failed", str(error)) from None
-    if not inflater.eof or inflater.unused_data or inflater.unconsumed_tail or len(out) != frame.plain_len:
-        raise ContentError("inflate-failed", f"seq {frame.seq}")
-    return out
+        plain = stream.decompress(data, plain_len + 1)
+    except zlib.error:
+        return None
+    whole = stream.eof and not stream.unused_data and not stream.unconsumed_tail
+    return plain if whole and len(plain) == plain_len else None
 
 
-class Cast:
-    """Checks the joined plaintext of one segment as it comes."""
+class ContentCheck(Observer):
+    """Decrypts the verified frames of every segment that has a wrap."""
 
-    def __init__(self, header):
-        self.header = header
-        self.stream = header["stream"]
-        self.started = False
-        self.time = (0, 0)
+    def __init__(self, ctx: Context) -> None:
+        self.ctx = ctx
+        self.check = ctx.report["content"]
+        self.active = self._can_run()
+        self.aead: Optional[AESGCM] = None
+        self.cast: Optional[Cast] = None
+        self.sealed = 0
 
-    def frame(self, frame, data_key):
-        plain = open_frame(frame, data_key)
-        if not plain:
+    def _can_run(self) -> bool:
+        """Whether there is a key that the package was made for."""
+        if self.ctx.key is None or self.ctx.manifest is None:
+            self.check.absent("content-not-checked")
+            return False
+        recipient = self.ctx.package_jws and self.ctx.package_jws.payload["recipient"]["kid"]
+        if not recipient or self.ctx.key.kid not in (None, recipient):
+            self.check.absent("key-not-recipient")
+            return False
+        return True
+
+    def begin(self, item: dict, reader: Optional[SegmentReader]) -> None:
+        self.aead = self.cast = None
+        if not self.active:
             return
-        place = f"seq {frame.seq}"
-        if not plain.endswith(b"\n"):
-            raise ContentError("content-line", place)
-        try:
-            lines = plain[:-1].decode("utf-8").split("\n")
-        except UnicodeDecodeError:
-            raise ContentError("content-line", place) from None
-        if not self.started:
-            self._first(lines.pop(0))
-            self.started = True
-        if lines and self.stream == "input" and frame.seq == 0:
-            raise ContentError("content-keyframe", place)
-        for line in lines:
-            self._line(line, frame, place)
+        stream, number = item["stream"], item["number"]
+        name = "keys/%s-%d.jwe" % (stream, number)
+        if not self.ctx.package.has(name):
+            if stream == "screen":
+                self.check.fail("wrap-missing", name)
+            else:
+                self.sealed += 1
+            return
+        if reader is None or reader.header is None:
+            return
+        data = self.ctx.read_file(name, self.check)
+        if data is None:
+            return
+        key, wrong = jwe.open_wrap(data, self.ctx.key, reader.header["recording"], stream, number)
+        if key is None:
+            self.check.fail(wrong, name)
+        elif not jwe.commits(key, reader.header["dek_commitment"]):
+            self.check.fail("commitment-mismatch", name)
+        else:
+            self.aead, self.cast = AESGCM(key), Cast(reader.header)
 
-    def _first(self, line):
+    def frame(self, item: dict, reader: SegmentReader, frame: Frame, before: bytes) -> None:
+        if self.aead is None:
+            return
+        where = "segments/%s-%d.spr frame %d" % (item["stream"], item["number"], frame.seq)
         try:
-            value = parse(line)
-        except ValueError as error:
-            raise ContentError("content-header", str(error)) from None
-        if strict(fields.CAST_HEADER, value):
-            raise ContentError("content-header")
-        own = value["sallyport"]
-        if any(own[name] != self.header[name] for name in ("recording", "stream", "segment")):
-            raise ContentError("content-foreign")
+            plain = self.aead.decrypt(frame.nonce, frame.body,
+                                      frame.associated(reader.hh, before))
+        except InvalidTag:
+            return self._stop("decrypt-failed", where)
+        if frame.flags & DEFLATE:
+            plain = inflate(plain, frame.plain_len)
+            if plain is None:
+                return self._stop("inflate-failed", where)
+        try:
+            self.cast.feed(frame, plain)
+        except ContentError as error:
+            self._stop(error.args[0], where)
+        return None
 
-    def _line(self, line, frame, place):
-        match = _LINE.match(line)
-        if not match:
-            raise ContentError("content-line", place)
-        seconds, micros, code, quoted = match.groups()
-        try:
-            data = json.loads(quoted)
-        except ValueError:
-            raise ContentError("content-line", place) from None
-        if not isinstance(data, str):
-            raise ContentError("content-line", place)
-        if code not in ("o", "r", "m") if self.stream == "screen" else code != "i":
-            raise ContentError("content-code", place)
-        if code == "r" and not _SIZE.match(data):
-            raise ContentError("content-line", place)
-        if frame.flags & KEYFRAME and self.stream == "screen" and code != "o":
-            raise ContentError("content-keyframe", place)
-        time = (int(seconds), int(micros))
-        milliseconds = time[0] * 1000 + time[1] // 1000
-        if time < self.time or not frame.t0_ms <= milliseconds <= frame.t1_ms:
-            raise ContentError("content-time", place)
-        self.time = time
+    def _stop(self, code: str, where: str) -> None:
+        """The rest of the segment says nothing more."""
+        self.check.fail(code, where)
+        self.aead = None
+
+    def finish(self) -> None:
+        """What stayed sealed."""
+        if self.sealed:
+            self.ctx.report.note("%d input segments stay sealed" % self.sealed)

@@ -1,102 +1,107 @@
-"""Wraps of data keys: General JWE JSON, ECDH-ES+A256KW and A256GCM (section 4)."""
-
-import hashlib
+"""Wraps of data keys (section 4): General JWE JSON, ECDH-ES+A256KW, A256GCM."""
 import hmac
+import hashlib
+import struct
+from typing import Any, NamedTuple, Optional, Tuple
 
 from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-import fields
-from canonical import b64u, parse, sha256, unb64u
-from schemas import strict
+import base
+import schemas as s
+from formats import WRAP
 
-
-class WrapError(ValueError):
-    def __init__(self, code, detail=""):
-        super().__init__(f"{code} {detail}".strip())
-        self.code = code
+MAX_WRAP = 16384
+_ALG = b"ECDH-ES+A256KW"
 
 
-def commitment(data_key):
-    return hmac.new(data_key, b"sallyport/dek-commit/v1", hashlib.sha256).hexdigest()
+class PrivateKey(NamedTuple):
+    """The recipient's private key (a JWK, P-256 or X25519)."""
+
+    crv: str
+    kid: Optional[str]
+    key: Any
 
 
-class PrivateKey:
-    """A recipient's private JWK (P-256 or X25519). ValueError when it is none."""
-
-    def __init__(self, jwk):
-        if not isinstance(jwk, dict):
-            raise ValueError("the key is no JWK")
-        self.kid = jwk.get("kid")
-        if self.kid is not None and not isinstance(self.kid, str):
-            raise ValueError("the key's kid is no string")
-        self.kind = (jwk.get("kty"), jwk.get("crv"))
-        secret = unb64u(jwk.get("d"))
-        x = unb64u(jwk.get("x"))
-        if self.kind == ("EC", "P-256"):
-            self._key = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256R1())
-            numbers = self._key.public_key().public_numbers()
-            same = (numbers.x, numbers.y) == (int.from_bytes(x, "big"), int.from_bytes(unb64u(jwk.get("y")), "big"))
-        elif self.kind == ("OKP", "X25519"):
-            self._key = X25519PrivateKey.from_private_bytes(secret)
-            same = self._key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw) == x
-        else:
-            raise ValueError("the key is neither P-256 nor X25519")
-        if not same:
-            raise ValueError("the key's two halves don't belong together")
-
-    def shared(self, epk):
-        x = unb64u(epk["x"])
-        if self.kind[0] == "EC":
-            point = ec.EllipticCurvePublicNumbers(
-                int.from_bytes(x, "big"), int.from_bytes(unb64u(epk["y"]), "big"), ec.SECP256R1())
-            return self._key.exchange(ec.ECDH(), point.public_key())  # ValueError when not on the curve
-        return self._key.exchange(X25519PublicKey.from_public_bytes(x))
+def load_private(data: bytes) -> PrivateKey:
+    """Read a private JWK; ValueError when it is none (no verdict, section 17)."""
+    jwk = base.parse_json(data)
+    if type(jwk) is not dict:
+        raise ValueError("the key is no JWK")
+    kid = jwk.get("kid")
+    if kid is not None and type(kid) is not str:
+        raise ValueError("the key's kid is no string")
+    secret, x = base.b64url_decode(jwk.get("d")), base.b64url_decode(jwk.get("x"))
+    if secret is None or len(secret) != 32 or x is None or len(x) != 32:
+        raise ValueError("the key has no usable d and x")
+    if jwk.get("kty") == "EC" and jwk.get("crv") == "P-256":
+        key = ec.derive_private_key(int.from_bytes(secret, "big"), ec.SECP256R1())
+        numbers = key.public_key().public_numbers()
+        y = base.b64url_decode(jwk.get("y"))
+        if numbers.x.to_bytes(32, "big") != x or numbers.y.to_bytes(32, "big") != y:
+            raise ValueError("the key's public part is not that of d")
+        return PrivateKey("P-256", kid, key)
+    if jwk.get("kty") == "OKP" and jwk.get("crv") == "X25519":
+        return PrivateKey("X25519", kid, x25519.X25519PrivateKey.from_private_bytes(secret))
+    raise ValueError("the key is neither P-256 nor X25519")
 
 
-def _u32(n):
-    return n.to_bytes(4, "big")
+def _agree(own: PrivateKey, epk: dict) -> bytes:
+    """Step 1: Z. An epk that is no point of its curve raises ValueError."""
+    x = base.b64url_decode(epk["x"])
+    if own.crv == "X25519":
+        return own.key.exchange(x25519.X25519PublicKey.from_public_bytes(x))
+    y = base.b64url_decode(epk["y"])
+    numbers = ec.EllipticCurvePublicNumbers(
+        int.from_bytes(x, "big"), int.from_bytes(y, "big"), ec.SECP256R1())
+    return own.key.exchange(ec.ECDH(), numbers.public_key())
 
 
-def kek_of(z):
-    alg = b"ECDH-ES+A256KW"
-    return sha256(_u32(1) + z + _u32(len(alg)) + alg + _u32(0) + _u32(0) + _u32(256))
-
-
-def read_wrap(data):
+def _open_one(own: PrivateKey, wrap: dict, recipient: dict) -> Optional[bytes]:
+    """Steps 1 to 4 for one recipient; None when any of them fails."""
     try:
-        if len(bytes(data).decode("utf-8").encode("utf-16-le")) > 2 * 16384:
-            raise ValueError("longer than 16,384 characters")
-        wrap = parse(data)
-    except ValueError as error:
-        raise WrapError("wrap-malformed", str(error)) from None
-    if strict(fields.WRAP, wrap):
-        raise WrapError("wrap-malformed")
-    return wrap
+        shared = _agree(own, recipient["header"]["epk"])
+        info = (struct.pack(">I", 1) + shared + struct.pack(">I", len(_ALG)) + _ALG
+                + struct.pack(">III", 0, 0, 256))
+        content_key = aes_key_unwrap(base.sha256(info),
+                                     base.b64url_decode(recipient["encrypted_key"]))
+        sealed = base.b64url_decode(wrap["ciphertext"]) + base.b64url_decode(wrap["tag"])
+        aad = (wrap["protected"] + "." + wrap["aad"]).encode("ascii")
+        return AESGCM(content_key).decrypt(base.b64url_decode(wrap["iv"]), sealed, aad)
+    except (ValueError, InvalidUnwrap, InvalidTag):
+        return None
 
 
-def open_wrap(data, key, recording, stream, segment):
-    """The 32-byte data key inside a wrap. WrapError otherwise."""
-    wrap = read_wrap(data)
-    if wrap["aad"] != b64u(f"{recording}/{stream}/{segment}".encode("ascii")):
-        raise WrapError("wrap-wrong-segment")
-    aad = (wrap["protected"] + "." + wrap["aad"]).encode("ascii")
-    sealed = unb64u(wrap["ciphertext"]) + unb64u(wrap["tag"])
-    fitting = [
-        one for one in wrap["recipients"]
-        if one["header"]["epk"]["crv"] == key.kind[1] and key.kid in (None, one["header"]["kid"])
-    ]
+def open_wrap(data: bytes, own: PrivateKey, recording: str, stream: str,
+              number: int) -> Tuple[Optional[bytes], Optional[str]]:
+    """Open a wrap. Returns (data key, None) or (None, reason)."""
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        return None, "wrap-malformed"
+    if base.text_length(text) is None or base.text_length(text) > MAX_WRAP:
+        return None, "wrap-malformed"
+    wrap, wrong = s.read(text, WRAP)
+    if wrong:
+        return None, "wrap-malformed"
+    expected = "%s/%s/%d" % (recording, stream, number)
+    if base.b64url_decode(wrap["aad"]) != expected.encode("ascii"):
+        return None, "wrap-wrong-segment"
+    fitting = [item for item in wrap["recipients"]
+               if item["header"]["epk"]["crv"] == own.crv
+               and (own.kid is None or item["header"]["kid"] == own.kid)]
     if not fitting:
-        raise WrapError("wrap-no-recipient")
+        return None, "wrap-no-recipient"
     for recipient in fitting:
-        epk = recipient["header"]["epk"]
-        try:
-            cek = aes_key_unwrap(kek_of(key.shared(epk)), unb64u(recipient["encrypted_key"]))
-            return AESGCM(cek).decrypt(unb64u(wrap["iv"]), sealed, aad)
-        except (ValueError, InvalidUnwrap, InvalidTag):
-            continue
-    raise WrapError("wrap-failed")
+        key = _open_one(own, wrap, recipient)
+        if key is not None:
+            return key, None
+    return None, "wrap-failed"
+
+
+def commits(data_key: bytes, commitment: str) -> bool:
+    """Section 4: AES-GCM does not commit to its key, this HMAC does."""
+    mac = hmac.new(data_key, b"sallyport/dek-commit/v1", hashlib.sha256).hexdigest()
+    return hmac.compare_digest(mac, commitment)

@@ -1,90 +1,66 @@
-"""Compact JWS with Ed25519 (section 5) and the trust file's keys (section 14)."""
+"""Compact JWS with Ed25519 (section 5)."""
+from typing import Any, NamedTuple, Optional, Tuple
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-import fields
-from canonical import parse, sha256_hex, unb64u
-from schemas import strict
+import base
+import schemas as s
+
+_HEADER = s.obj({"alg": s.one_of("Ed25519"), "typ": s.test(lambda value: type(value) is str),
+                 "kid": s.text(200)})
 
 
-class JwsError(ValueError):
-    def __init__(self, code, detail=""):
-        super().__init__(f"{code} {detail}".strip())
-        self.code = code
+class Jws(NamedTuple):
+    """A JWS that could be read; nothing is said about its signature yet."""
+
+    payload: Any
+    hash: str
+    kid: str
+    signing_input: bytes
+    signature: bytes
 
 
-def ed25519_ok(public_key, signature, message):
-    if len(signature) != 64:
-        return False
+def ed25519(key: bytes, signature: bytes, message: bytes) -> bool:
+    """RFC 8032 verification that never raises."""
     try:
-        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
-        return True
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, message)
     except (InvalidSignature, ValueError):
         return False
+    return True
 
 
-class Jws:
-    """A JWS that has been read; nothing is verified yet."""
-
-    def __init__(self, data, typ, schema):
-        try:
-            text = bytes(data).decode("ascii")
-            parts = text.split(".")
-            if len(parts) != 3:
-                raise ValueError("not three parts")
-            self.signature = unb64u(parts[2])
-            if len(self.signature) != 64:
-                raise ValueError("the signature is not 64 bytes")
-        except ValueError as error:
-            raise JwsError("jws-malformed", str(error)) from None
-        try:
-            header = parse(unb64u(parts[0]))
-        except ValueError as error:
-            raise JwsError("jws-header", str(error)) from None
-        if strict(fields.JWS_HEADER, header):
-            raise JwsError("jws-header")
-        if header["typ"] != typ:
-            raise JwsError("jws-type", header["typ"])
-        try:
-            payload = parse(unb64u(parts[1]))
-        except ValueError as error:
-            raise JwsError("jws-payload", str(error)) from None
-        fault = strict(schema, payload)
-        if fault:
-            raise JwsError("jws-unknown-field" if fault == "unknown" else "jws-payload")
-        self.kid = header["kid"]
-        self.payload = payload
-        self.signed = (parts[0] + "." + parts[1]).encode("ascii")
-        self.hash = sha256_hex(bytes(data))
-
-    def verify(self, keys):
-        """None, or the code. `keys` are the raw keys that may have signed (kid, use and validity already looked at)."""
-        if not keys:
-            return "key-unknown"
-        return None if any(ed25519_ok(key, self.signature, self.signed) for key in keys) else "jws-signature"
+def parse(data: bytes, typ: str, schema: s.Schema) -> Tuple[Optional[Jws], Optional[str]]:
+    """Read a compact JWS. Returns (jws, None) or (None, reason)."""
+    try:
+        parts = data.decode("ascii").split(".")
+    except UnicodeDecodeError:
+        return None, "jws-malformed"
+    if len(parts) != 3:
+        return None, "jws-malformed"
+    signature = base.b64url_decode(parts[2])
+    if signature is None or len(signature) != 64:
+        return None, "jws-malformed"
+    raw_header = base.b64url_decode(parts[0])
+    if raw_header is None:
+        return None, "jws-header"
+    header, wrong = s.read(raw_header, _HEADER)
+    if wrong:
+        return None, "jws-header"
+    if header["typ"] != typ:
+        return None, "jws-type"
+    raw_payload = base.b64url_decode(parts[1])
+    if raw_payload is None:
+        return None, "jws-payload"
+    payload, wrong = s.read(raw_payload, schema)
+    if wrong:
+        return None, "jws-unknown-field" if wrong == s.UNKNOWN else "jws-payload"
+    signed = (parts[0] + "." + parts[1]).encode("ascii")
+    return Jws(payload, base.sha256_hex(data), header["kid"], signed, signature), None
 
 
-def valid_at(key, index):
-    return key["from_index"] <= index and (key["to_index"] is None or index < key["to_index"])
-
-
-def trusted_keys(trust, use, kid, index, gateway=None):
-    """Raw public keys of a use that bear the kid and are valid at a log index."""
-    return [
-        unb64u(key["x"]) for key in trust["keys"]
-        if key["use"] == use and key["kid"] == kid and valid_at(key, index)
-        and (use != "gateway" or key["gateway"] == gateway)
-    ]
-
-
-TYPES = {
-    "manifest": ("sallyport-manifest+jws", fields.MANIFEST),
-    "receipt": ("sallyport-receipt+jws", fields.RECEIPT),
-    "grant": ("sallyport-grant+jws", fields.GRANT),
-    "package": ("sallyport-package+jws", fields.PACKAGE),
-}
-
-
-def read_jws(data, kind):
-    return Jws(data, *TYPES[kind])
+def verify(jws: Jws, key: Optional[bytes]) -> Optional[str]:
+    """The signature under a key of the trust file: a reason, or None when it is good."""
+    if key is None:
+        return "key-unknown"
+    return None if ed25519(key, jws.signature, jws.signing_input) else "jws-signature"

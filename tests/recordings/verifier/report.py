@@ -1,63 +1,96 @@
-"""What was found: per check passed, failed or absent, and the verdict (sections 16 and 17)."""
+"""Checks with their reasons (section 16), verdict and exit status (section 17)."""
+import json
+from typing import Dict, List, Optional, Tuple
 
-CHECKS = ("package", "manifest", "chain", "anchors", "log", "witness", "content", "authority", "input-window", "gaps")
+NAMES = ("package", "manifest", "chain", "anchors", "log", "witness", "content", "authority",
+         "input-window", "gaps")
 EXIT = {"VALID": 0, "VALID-TRUNCATED": 1, "INVALID": 2}
+NO_VERDICT = 3
+MOST_OF_A_CODE = 50
+
+
+def printable(text: str) -> str:
+    """Text from a package, made safe for a terminal and cut to a bearable length."""
+    return "".join(char if " " <= char <= "~" else char.encode("unicode_escape").decode("ascii")
+                   for char in text[:300])
+
+
+class Check:
+    """One of the ten checks: failed as soon as it has a reason, unless it is absent."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.reasons: List[Tuple[str, str]] = []
+        self.is_absent = False
+        self._count: Dict[str, int] = {}
+
+    def fail(self, code: str, where: str = "") -> None:
+        """Note a reason. Only so many of one code are kept."""
+        if self.is_absent:
+            self.is_absent, self.reasons = False, []
+        self._count[code] = self._count.get(code, 0) + 1
+        if self._count[code] <= MOST_OF_A_CODE:
+            self.reasons.append((code, printable(where)))
+
+    def absent(self, code: Optional[str] = None, where: str = "") -> None:
+        """The check could not be made; that is no failure."""
+        if not self.reasons:
+            self.is_absent = True
+            if code:
+                self.reasons = [(code, printable(where))]
+
+    @property
+    def status(self) -> str:
+        """passed, failed or absent."""
+        if self.is_absent:
+            return "absent"
+        return "failed" if self.reasons else "passed"
 
 
 class Report:
-    def __init__(self):
-        self.reasons = {check: [] for check in CHECKS}
-        self.absents = {}
-        self.notes = []
-        self.facts = {}
+    """All checks of one package, and what the report says beside them."""
+
+    def __init__(self) -> None:
+        self.checks = {name: Check(name) for name in NAMES}
+        self.notes: List[str] = []
         self.truncated = False
 
-    def fail(self, check, code, place=""):
-        if (code, place) not in self.reasons[check]:
-            self.reasons[check].append((code, str(place)))
+    def __getitem__(self, name: str) -> Check:
+        return self.checks[name]
 
-    def absent(self, check, reason):
-        self.absents[check] = reason
-
-    def note(self, check, text):
-        if (check, text) not in self.notes:
-            self.notes.append((check, text))
-
-    def status(self, check):
-        if self.reasons[check]:
-            return "failed"
-        return "absent" if check in self.absents else "passed"
+    def note(self, text: str) -> None:
+        """Something a person should read; never a failure."""
+        if len(self.notes) < 500:
+            self.notes.append(printable(text))
 
     @property
-    def verdict(self):
-        if any(self.reasons.values()):
+    def verdict(self) -> str:
+        """Section 17."""
+        if any(check.status == "failed" for check in self.checks.values()):
             return "INVALID"
         return "VALID-TRUNCATED" if self.truncated else "VALID"
 
-    def fails(self):
-        """{check: set of codes} of the failed checks."""
-        return {check: {code for code, _ in found} for check, found in self.reasons.items() if found}
+    @property
+    def exit_status(self) -> int:
+        """Section 17."""
+        return EXIT[self.verdict]
 
-    def as_json(self):
-        return {
+    def as_json(self) -> str:
+        """The report for machines."""
+        return json.dumps({
             "verdict": self.verdict,
-            "checks": [{
-                "check": check, "status": self.status(check),
-                "reasons": [{"code": code, "place": place} for code, place in self.reasons[check]],
-                "absent": self.absents.get(check),
-            } for check in CHECKS],
-            "notes": [{"check": check, "text": text} for check, text in self.notes],
-            "facts": self.facts,
-        }
+            "checks": [{"check": check.name, "status": check.status,
+                        "reasons": [{"code": code, "where": where}
+                                    for code, where in check.reasons]}
+                       for check in self.checks.values()],
+            "notes": self.notes,
+        }, indent=1)
 
-    def as_text(self):
+    def as_text(self) -> str:
+        """The report for people."""
         lines = [self.verdict]
-        for number, check in enumerate(CHECKS, 1):
-            line = f"{number:2} {check:12} {self.status(check)}"
-            if self.status(check) == "absent":
-                line += " (" + self.absents[check] + ")"
-            lines.append(line)
-            lines += [f"     {code}  {place}".rstrip() for code, place in self.reasons[check]]
-            lines += [f"     note: {text}" for of, text in self.notes if of == check]
-        lines += [f"{name}: {value}" for name, value in self.facts.items()]
+        for check in self.checks.values():
+            lines.append("%-13s %s" % (check.name, check.status))
+            lines += ["    %s  %s" % reason for reason in check.reasons]
+        lines += ["note: " + note for note in self.notes]
         return "\n".join(lines)

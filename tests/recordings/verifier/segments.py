@@ -1,200 +1,203 @@
-"""Streaming reader of one segment file: header, frames, chain (section 2). Holds one frame at a time."""
+"""Segment files (section 2): header, frames, the hash chain and the names of its faults."""
+import struct
+from typing import Any, Iterator, NamedTuple, Optional, Tuple
 
-import fields
-from canonical import parse_canonical, sha256
-from schemas import SAFE, strict
+import schemas as s
+from base import MAX_INT, sha256
+from formats import HEADER
+from zipread import Slice
 
-FINAL, GAP, CLOCK, KEYFRAME, DEFLATE = 1, 2, 4, 8, 16
-FH = 29
+FINAL, GAP, CLOCK_ANOMALY, KEYFRAME, DEFLATE = 1, 2, 4, 8, 16
+KNOWN_FLAGS = 31
+FH = struct.Struct(">IIBQQI")
 MAX_BODY = 1048576
 MAX_PLAIN = 4194304
-CHUNK = b"sallyport/chunk/v1\0"
+_CHUNK = b"sallyport/chunk/v1\0"
+_HEADER = b"sallyport/header/v1\0"
 
 
-class SegmentError(ValueError):
-    """A fault in the chain; frames read before it stand."""
+class Frame(NamedTuple):
+    """A frame as it stands in the file, with the fields of its fh."""
 
-    def __init__(self, code, detail=""):
-        super().__init__(f"{code} {detail}".strip())
-        self.code = code
+    fh: bytes
+    nonce: bytes
+    body: bytes
+    stored: bytes
+    seq: int
+    flags: int
+    t0_ms: int
+    t1_ms: int
+    plain_len: int
 
+    def associated(self, hh: bytes, before: bytes, fh: Optional[bytes] = None) -> bytes:
+        """P[i]."""
+        return _CHUNK + hh + before + (self.fh if fh is None else fh) + self.nonce
 
-class HeaderError(SegmentError):
-    pass
-
-
-class Frame:
-    __slots__ = ("seq", "flags", "t0_ms", "t1_ms", "plain_len", "nonce", "body", "fh", "c", "p")
-
-    def __init__(self, fh):
-        number = lambda a, b: int.from_bytes(fh[a:b], "big")
-        self.fh = fh
-        self.seq, self.flags, self.t0_ms, self.t1_ms = number(4, 8), fh[8], number(9, 17), number(17, 25)
-        self.plain_len = number(25, 29)
-
-    @property
-    def empty(self):
-        return self.plain_len == 0
+    def chain(self, hh: bytes, before: bytes, fh: Optional[bytes] = None) -> bytes:
+        """C[i] = SHA-256(P[i] || body)."""
+        return sha256(self.associated(hh, before, fh) + self.body)
 
 
-class Window:
-    """The first `length` bytes of a seekable file."""
-
-    def __init__(self, file, length, observe=None):
-        self.file, self.left, self.at, self.observe = file, length, 0, observe
-
-    def read(self, n):
-        data = self.file.read(min(n, self.left))
-        self.left -= len(data)
-        self.at += len(data)
-        if self.observe:
-            self.observe(data)
-        return data
+class Cut(Exception):
+    """The bytes end inside a header or a frame."""
 
 
-def chain_input(hh, previous, fh, nonce):
-    return CHUNK + hh + previous + fh + nonce
+class Fault(Exception):
+    """A chain fault; its argument is the reason code."""
 
 
-def check_fh(frame):
-    """The rules on fh, before anything is allocated."""
-    body_len = int.from_bytes(frame.fh[:4], "big")
+def read_header(reader: Slice) -> Tuple[bytes, dict]:
+    """Header of a segment: (HH, header). Raises Cut or Fault."""
+    head = reader.take(8)
+    if len(head) < 8:
+        raise Cut
+    length = int.from_bytes(head[4:], "big")
+    if head[:4] != b"SPR1":
+        raise Fault("bad-magic")
+    if not 2 <= length <= 16384:
+        raise Fault("header-length")
+    raw = reader.take(length)
+    if len(raw) < length:
+        raise Cut
+    value, wrong = s.read(raw, HEADER, canonical=True)
+    if wrong:
+        raise Fault("header-" + wrong)
+    return sha256(_HEADER + raw), value
+
+
+def _check_fh(body_len: int, flags: int, plain_len: int) -> Optional[str]:
+    """The rules on fh that hold before anything is allocated, in the table's order."""
     if not 16 <= body_len <= MAX_BODY:
-        raise SegmentError("frame-body-length", str(body_len))
-    if frame.flags & ~31:
-        raise SegmentError("frame-unknown-flag", hex(frame.flags))
-    if frame.flags & DEFLATE:
-        if body_len == 16 or frame.plain_len == 0:
-            raise SegmentError("frame-empty")
-        if frame.plain_len > MAX_PLAIN or frame.plain_len > 100 * body_len:
-            raise SegmentError("frame-plain-length", str(frame.plain_len))
-    elif frame.plain_len != body_len - 16:
-        raise SegmentError("frame-plain-length", str(frame.plain_len))
-    if body_len == 16 and not frame.flags & (FINAL | GAP):
-        raise SegmentError("frame-empty")
-    if frame.flags & GAP and body_len != 16:
-        raise SegmentError("frame-gap")
-    return body_len
+        return "frame-body-length"
+    if flags & ~KNOWN_FLAGS:
+        return "frame-unknown-flag"
+    if flags & DEFLATE:
+        if plain_len > MAX_PLAIN or plain_len > 100 * body_len:
+            return "frame-plain-length"
+        if body_len == 16 or plain_len == 0:
+            return "frame-empty"
+    elif plain_len != body_len - 16:
+        return "frame-plain-length"
+    if body_len == 16 and not flags & (FINAL | GAP):
+        return "frame-empty"
+    if flags & GAP and body_len != 16:
+        return "frame-gap"
+    return None
 
 
-class Segment:
-    """Header now, frames by iterating. `length` is the manifest's `bytes`, `last_c` its last_c (to name faults)."""
+def read_frame(reader: Slice) -> Frame:
+    """The next frame, its fh checked. Raises Cut or Fault."""
+    fh = reader.take(FH.size)
+    if len(fh) < FH.size:
+        raise Cut
+    body_len, seq, flags, t0_ms, t1_ms, plain_len = FH.unpack(fh)
+    wrong = _check_fh(body_len, flags, plain_len)
+    if wrong:
+        raise Fault(wrong)
+    rest = reader.take(12 + body_len + 32)
+    if len(rest) < 12 + body_len + 32:
+        raise Cut
+    return Frame(fh, rest[:12], rest[12:-32], rest[-32:], seq, flags, t0_ms, t1_ms, plain_len)
 
-    def __init__(self, file, length, last_c=None, observe=None):
-        self.input = Window(file, length, observe)
-        self.manifest_last_c = last_c
+
+class SegmentReader:
+    """Verifies one segment frame by frame; holds two frames at most.
+
+    After `open` and the exhaustion of `frames`: fault (reason code) or None, cut, header,
+    hh, chunks, last_c, last_t1 and ends_final describe what was verified.
+    """
+
+    def __init__(self, reader: Slice, declared_last_c: Optional[bytes] = None) -> None:
+        self._reader = reader
+        self._declared = declared_last_c
+        self._run = False
+        self.header: Any = None
+        self.hh = b""
+        self.fault: Optional[str] = None
+        self.cut = False
         self.chunks = 0
-        self.final = False
-        start = self.input.read(8)
-        if len(start) < 8:
-            raise HeaderError("segment-cut")
-        if start[:4] != b"SPR1":
-            raise HeaderError("bad-magic")
-        header_len = int.from_bytes(start[4:], "big")
-        if not 2 <= header_len <= 16384:
-            raise HeaderError("header-length", str(header_len))
-        raw = self.input.read(header_len)
-        if len(raw) < header_len:
-            raise HeaderError("segment-cut")
-        self.hh = self.c = sha256(b"sallyport/header/v1\0" + raw)
+        self.last_c = b""
+        self.last_t1: Optional[int] = None
+        self.ends_final = False
+
+    def open(self) -> None:
+        """Read the header."""
         try:
-            value, canonical = parse_canonical(raw)
-        except ValueError as error:
-            raise HeaderError("header-malformed", str(error)) from None
-        fault = strict(fields.HEADER, value)
-        if fault:
-            raise HeaderError("header-unknown-field" if fault == "unknown" else "header-malformed")
-        if not canonical:
-            raise HeaderError("header-not-canonical")
-        self.header = value
-        self.last_t1 = None
-        self._keyframes = True
+            self.hh, self.header = read_header(self._reader)
+            self.last_c = self.hh
+        except Cut:
+            self.cut = True
+        except Fault as fault:
+            self.fault = fault.args[0]
 
-    def _next(self):
-        """The next frame with its stored C, by its lengths alone; None at the end. SegmentError when it can't be."""
-        fh = self.input.read(FH)
-        if not fh:
-            return None
-        if len(fh) < FH:
-            raise SegmentError("segment-cut")
-        frame = Frame(fh)
-        body_len = check_fh(frame)
-        rest = self.input.read(12 + body_len + 32)
-        if len(rest) < 12 + body_len + 32:
-            raise SegmentError("segment-cut")
-        frame.nonce, frame.body, frame.c = rest[:12], rest[12:-32], rest[-32:]
-        return frame
+    def frames(self) -> Iterator[Frame]:
+        """The verified frames, those before the first chain fault."""
+        if self.header is None:
+            return
+        try:
+            while self._reader.left():
+                if self.ends_final:
+                    raise Fault("bytes-after-final")
+                frame = read_frame(self._reader)
+                self._verify(frame)
+                yield frame
+        except Cut:
+            self.cut = True
+        except Fault as fault:
+            self.fault = fault.args[0]
 
-    def drain(self):
-        """Reads what is left, for the hash over it."""
-        while self.input.read(1 << 16):
-            pass
-
-    def __iter__(self):
-        """Verified frames in order; SegmentError at the first fault."""
-        while True:
-            if self.final:
-                if self.input.left and self.input.read(1):
-                    raise SegmentError("bytes-after-final")
-                return
-            frame = self._next()
-            if frame is None:
-                return
-            frame.p = chain_input(self.hh, self.c, frame.fh, frame.nonce)
-            computed = sha256(frame.p + frame.body)
-            place = f"seq {self.chunks}"
-            if frame.seq != self.chunks:
-                raise SegmentError(self._name_seq_fault(frame), place)
-            if computed != frame.c:
-                raise SegmentError(self._name_chain_fault(frame, computed), place)
-            self._check_time(frame, place)
-            self._check_keyframe(frame, place)
-            self.c = frame.c
-            self.chunks += 1
-            self.last_t1 = frame.t1_ms
-            self.final = bool(frame.flags & FINAL)
-            yield frame
-
-    def _check_time(self, frame, place):
-        if frame.t0_ms > frame.t1_ms or frame.t1_ms > SAFE:
-            raise SegmentError("frame-time", place)
+    def _verify(self, frame: Frame) -> None:
+        """Seq, then C, then time and keyframe (section 2)."""
+        if frame.seq != self.chunks:
+            raise Fault(self._name_seq(frame))
+        computed = frame.chain(self.hh, self.last_c)
+        if computed != frame.stored:
+            raise Fault(self._name_chain(frame, computed))
+        if frame.t0_ms > frame.t1_ms or frame.t1_ms > MAX_INT:
+            raise Fault("frame-time")
         if self.last_t1 is not None and frame.t1_ms < self.last_t1:
-            raise SegmentError("frame-time", place)
+            raise Fault("frame-time")
+        keyframe = bool(frame.flags & KEYFRAME)
+        if frame.seq == 0:
+            if not keyframe:
+                raise Fault("keyframe-missing")
+            self._run = True
+        elif keyframe and (self.header["stream"] == "input" or not self._run):
+            raise Fault("keyframe-misplaced")
+        self._run = self._run and keyframe
+        self.chunks += 1
+        self.last_c = computed
+        self.last_t1 = frame.t1_ms
+        self.ends_final = bool(frame.flags & FINAL)
 
-    def _check_keyframe(self, frame, place):
-        marked = bool(frame.flags & KEYFRAME)
-        if self.chunks == 0:
-            if not marked:
-                raise SegmentError("keyframe-missing", place)
-        elif marked and (self.header["stream"] == "input" or not self._keyframes):
-            raise SegmentError("keyframe-misplaced", place)
-        self._keyframes = marked
-
-    def _name_seq_fault(self, frame):
-        expected = frame.fh[:4] + self.chunks.to_bytes(4, "big") + frame.fh[8:]
-        if sha256(chain_input(self.hh, self.c, expected, frame.nonce) + frame.body) == frame.c:
+    def _name_seq(self, frame: Frame) -> str:
+        """Which fault it is when seq is not the expected one."""
+        expected = frame.fh[:4] + struct.pack(">I", self.chunks & 0xFFFFFFFF) + frame.fh[8:]
+        if frame.chain(self.hh, self.last_c, expected) == frame.stored:
             return "chunk-altered"
         if frame.seq < self.chunks:
             return "chunk-reordered"
-        try:
-            while True:
-                later = self._next()
-                if later is None:
-                    return "chunk-missing"
-                if later.seq == self.chunks:
-                    return "chunk-reordered"
-        except SegmentError:
-            return "chunk-missing"
+        while True:
+            head = self._reader.take(FH.size)
+            if len(head) < FH.size:
+                return "chunk-missing"
+            body_len, seq = struct.unpack_from(">II", head)
+            if not 16 <= body_len <= MAX_BODY:
+                return "chunk-missing"
+            if seq == self.chunks:
+                return "chunk-reordered"
+            self._reader.take(12 + body_len + 32)
 
-    def _name_chain_fault(self, frame, computed):
+    def _name_chain(self, frame: Frame, computed: bytes) -> str:
+        """Which fault it is when seq is right and C is not."""
+        if not self._reader.left():
+            known = self._declared in (frame.stored, computed)
+            return "chunk-altered" if known else "chunk-foreign"
         try:
-            following = self._next()
-        except SegmentError:
+            after = read_frame(self._reader)
+        except (Cut, Fault):
             return "chunk-altered"
-        if following is None:
-            return "chunk-altered" if self.manifest_last_c in (frame.c, computed) else "chunk-foreign"
-        for previous in (frame.c, computed):
-            p = chain_input(self.hh, previous, following.fh, following.nonce)
-            if sha256(p + following.body) == following.c:
+        for taken in (frame.stored, computed):
+            if after.chain(self.hh, taken) == after.stored:
                 return "chunk-altered"
         return "chunk-foreign"

@@ -1,0 +1,78 @@
+"""Check 9: input only inside the approved window (section 16)."""
+from typing import List, NamedTuple, Optional, Tuple
+
+from chain import Observer
+from context import Context
+from segments import Frame, SegmentReader
+
+TOLERANCE = 30000
+
+
+class Windows(NamedTuple):
+    """What check 8 found out for check 9."""
+
+    known: bool                 # the opening grant, and a base approval of each grant
+    view_only: bool
+    opening: Optional[int]      # greatest opensAt
+    covered: List[Tuple[Optional[int], int]]
+
+
+def coverage(grants: List[dict]) -> List[Tuple[Optional[int], int]]:
+    """from and to of each grant, in order of serial; None is minus infinity."""
+    result = []
+    for index, grant in enumerate(grants):
+        low = None if index == 0 else grant["iat"] * 1000 - TOLERANCE
+        high = grant["exp"] * 1000 + 1000
+        if grant["ending"]["inputDuringGrace"]:
+            high += grant["ending"]["holdSeconds"] * 1000
+        if index + 1 < len(grants):
+            high = min(high, grants[index + 1]["iat"] * 1000 + TOLERANCE)
+        result.append((low, high))
+    return result
+
+
+class InputCheck(Observer):
+    """Looks at the times of input frames; their content stays sealed."""
+
+    def __init__(self, ctx: Context, windows: Windows, screen: Optional[dict]) -> None:
+        self.ctx = ctx
+        self.check = ctx.report["input-window"]
+        self.windows = windows
+        self.screen = screen
+        self.any = False
+        self.last: Optional[int] = None
+
+    def _wall(self, header: dict, moment: int) -> int:
+        """The greater of the two clocks' readings."""
+        clocks = [header["clock"]] + ([self.screen["clock"]] if self.screen else [])
+        return max(clock["wall_ms"] + moment - clock["t_ms"] for clock in clocks)
+
+    def _is_covered(self, wall: int) -> bool:
+        return any((low is None or low <= wall) and wall <= high
+                   for low, high in self.windows.covered)
+
+    def frame(self, item: dict, reader: SegmentReader, frame: Frame, before: bytes) -> None:
+        if item["stream"] != "input" or frame.plain_len == 0 or frame.seq == 0:
+            return
+        start, stop = (self._wall(reader.header, moment)
+                       for moment in (frame.t0_ms, frame.t1_ms))
+        self.last = stop if self.last is None else max(self.last, stop)
+        if not self.windows.known:
+            if not self.any:
+                self.check.fail("input-window-unknown")
+            self.any = True
+            return
+        self.any = True
+        where = "input-%d frame %d" % (item["number"], frame.seq)
+        if self.windows.view_only:
+            self.check.fail("input-view-only", where)
+            return
+        if start < self.windows.opening - TOLERANCE:
+            self.check.fail("input-before-window", where)
+        if not self._is_covered(start) or not self._is_covered(stop):
+            self.check.fail("input-after-window", where)
+
+    def finish(self) -> None:
+        """The report gives the last input's time."""
+        if self.last is not None:
+            self.ctx.report.note("last input at %d ms since 1970 UTC" % self.last)
