@@ -39,7 +39,7 @@ export const auditAuthentication = z.strictObject({
   /** `passkey`, `oidc`, `password-totp`, `mtls`, `token` … */
   method: text(40).min(1),
   /** Credential id (passkey), issuer (OIDC), certificate fingerprint; never a secret. */
-  credential: text(1024).nullable(),
+  credential: text(1364).nullable(),
   at: instant,
 })
 

@@ -11,6 +11,8 @@ import { sha256 } from '../domain/canonical.ts'
 const SIGNATURE_PREFIX = '\u2014 '
 const ED25519_NOTE = 0x01
 const ED25519_COSIGNATURE = 0x04
+/** The last second of the year 9999: a later one is no time that anybody saw. */
+const LAST_SECOND = 253_402_300_799n
 /** Notes are small; a bigger one is an attack on the reader. */
 const NOTE_LIMIT = 65_536
 
@@ -92,7 +94,7 @@ export function parseCheckpoint(note: string): SignedCheckpoint | null {
   return { origin, size: Number(size), root: rootBytes, body, signatures }
 }
 
-/** Signature lines alone, as a witness returns them; null when a line is malformed or the last lacks its newline. */
+/** Signature lines alone, of one name and key id the first; null when a line is malformed or the last lacks its newline. */
 export function parseSignatureLines(lines: string): NoteSignature[] | null {
   if (lines === '') return []
   if (!lines.endsWith('\n')) return null
@@ -104,7 +106,9 @@ export function parseSignatureLines(lines: string): NoteSignature[] | null {
     if (parts.length !== 2 || !name || !validName(name) || !bytes || bytes.length < 5) return null
     found.push({ name, keyId: bytes.subarray(0, 4), signature: bytes.subarray(4) })
   }
-  return found.length > 16 ? null : found
+  if (found.length > 16) return null
+  const isSame = (a: NoteSignature, b: NoteSignature) => a.name === b.name && a.keyId.equals(b.keyId)
+  return found.filter((line, at) => found.findIndex((other) => isSame(other, line)) === at)
 }
 
 /** Whether the note carries a valid signature of the log's key, whose name must be the checkpoint's origin. */
@@ -128,7 +132,7 @@ export function verifyCosignature(
   if (line.name !== witness.name || !line.keyId.equals(noteKeyId(witness, ED25519_COSIGNATURE))) return null
   if (line.signature.length !== 72) return null
   const time = line.signature.readBigUInt64BE(0)
-  if (time > BigInt(Number.MAX_SAFE_INTEGER)) return null
+  if (time > LAST_SECOND) return null
   const signed = Buffer.from(`cosignature/v1\ntime ${time}\n${checkpoint.body}`)
   return verify(null, signed, ed25519PublicKey(witness.publicKey), line.signature.subarray(8))
     ? Number(time)
@@ -150,6 +154,5 @@ function strictBase64(text: string): Buffer | null {
 }
 
 function validName(name: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-  return name.length > 0 && name.length <= 200 && !/[\s+\u0000-\u001f\u007f]/u.test(name)
+  return name.length > 0 && name.length <= 200 && !/[\s+\p{Cc}]/u.test(name)
 }

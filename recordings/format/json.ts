@@ -1,3 +1,6 @@
+/** Deeper than this is no JSON: how deep a parser can go differs from language to language. */
+const DEPTH_LIMIT = 64
+
 /** A JSON string, to be left out when the spelling of numbers is looked at. */
 const STRINGS = /"[^"\\]*(?:\\.[^"\\]*)*"/g
 
@@ -7,8 +10,25 @@ const STRINGS = /"[^"\\]*(?:\\.[^"\\]*)*"/g
  */
 export function parseJson(text: string): unknown {
   const value: unknown = JSON.parse(text)
-  if (/[.]|[0-9][eE]/.test(text.replace(STRINGS, '""'))) {
+  const bare = text.replace(STRINGS, '""')
+  checkDepth(bare)
+  if (/[.]|[0-9][eE]/.test(bare)) {
     throw new SyntaxError('a number has a fraction or an exponent')
   }
   return value
+}
+
+/** Parses JSON that others wrote, in which any spelling of a number may stand. Throws SyntaxError. */
+export function parseForeignJson(text: string): unknown {
+  const value: unknown = JSON.parse(text)
+  checkDepth(text.replace(STRINGS, '""'))
+  return value
+}
+
+function checkDepth(bare: string): void {
+  let depth = 0
+  for (const mark of bare.matchAll(/[[\]{}]/g)) {
+    depth += mark[0] === '[' || mark[0] === '{' ? 1 : -1
+    if (depth > DEPTH_LIMIT) throw new SyntaxError('nested too deep')
+  }
 }

@@ -10,7 +10,8 @@ import { fault, good, type Result } from './result.ts'
  * else; `typ` says the kind, so one kind is never taken for another.
  */
 export const JWS_ALG = 'Ed25519'
-export const JWS_LIMIT = 8 * 1024 * 1024
+/** The largest are a manifest and a package's list at the counts that their schemas allow. */
+export const JWS_LIMIT = 16 * 1024 * 1024
 
 const protectedHeader = z.strictObject({ alg: z.literal(JWS_ALG), typ: word(80), kid: word(200) })
 

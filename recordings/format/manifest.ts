@@ -53,7 +53,7 @@ export const manifest = z.strictObject({
     /** JWS hashes of the opening grant and of every later grant of the session, by serial. */
     grants: z.array(sha256Hex).min(1).max(256),
     /** Hashes of the approvals that the grants name. */
-    approvals: z.array(sha256Hex).max(256),
+    approvals: z.array(sha256Hex).max(16_384),
     /** SHA-256 of the ticket snapshot's canonical JSON; null when the gateway was not told. */
     ticket: sha256Hex.nullable(),
     /** Transferred files. */

@@ -38,6 +38,7 @@ const GRANT = /^grants\/([1-9][0-9]{0,4})\.jws$/
 export function sizeLimit(path: string): number | null {
   if (SEGMENT.test(path)) return 72 * MEBIBYTE
   if (path.endsWith('.ndjson') && FIXED.has(path)) return 64 * MEBIBYTE
+  if (path === PACKAGE_FILES.manifest || path === PACKAGE_FILES.package) return 16 * MEBIBYTE
   if (path.endsWith('.jws') && (FIXED.has(path) || GRANT.test(path))) return 8 * MEBIBYTE
   if (FIXED.has(path) || KEY.test(path) || APPROVAL.test(path)) return MEBIBYTE
   return null

@@ -30,13 +30,15 @@ export const trustFile = z.strictObject({
   /** Signers of JWS. `gateway` is the gateway's id for use "gateway", null for "broker". */
   keys: z
     .array(
-      z.strictObject({
-        kid: word(200),
-        use: z.enum(['broker', 'gateway']),
-        gateway: uuid.nullable(),
-        x: ed25519,
-        ...validity,
-      }),
+      z
+        .strictObject({
+          kid: word(200),
+          use: z.enum(['broker', 'gateway']),
+          gateway: uuid.nullable(),
+          x: ed25519,
+          ...validity,
+        })
+        .refine((key) => (key.use === 'gateway') === (key.gateway !== null), 'gateway is for gateway keys'),
     )
     .max(10_000),
   witnesses: z.array(z.strictObject({ name: word(200), x: ed25519 })).max(16),
@@ -69,6 +71,7 @@ export function parseTrust(json: string): Result<TrustFile> {
 function ambiguousKey(keys: readonly TrustKey[]): TrustKey | undefined {
   const byName = new Map<string, TrustKey[]>()
   for (const key of keys) {
+    if (key.to_index !== null && key.to_index <= key.from_index) continue
     const name = JSON.stringify([key.use, key.gateway, key.kid])
     byName.set(name, [...(byName.get(name) ?? []), key])
   }

@@ -89,7 +89,7 @@ it('refuses hostile zips', async () => {
     const zip = await made(['README.txt'])
     return Buffer.from(zip.toString('latin1').replaceAll('README.txt', name), 'latin1')
   }
-  for (const name of ['../../etc/', '/etc/passw', 'README\u0000txt', 'c:\\readme1']) {
+  for (const name of ['../../etc0', '/etc/passw', 'README\u0000txt', 'c:\\readme1']) {
     expect(await codeOf(await renamed(name)())).toBe('package-name')
   }
   const zip = await made(['README.txt'])
@@ -101,4 +101,15 @@ it('refuses hostile zips', async () => {
   await expect(bytesOf(opened.value.open('nothing'))).rejects.toThrow('no such file')
   opened.value.close()
   expect(await readFile(join(folder, 'package.zip'))).toHaveLength(zip.length)
+})
+
+it('refuses files that share bytes, and a comment', async () => {
+  const zip = await made(['README.txt', 'policy.json'])
+  expect(await codeOf(zip)).toBe(null)
+  const commented = Buffer.concat([zip, Buffer.from('x')])
+  commented.writeUInt16LE(1, zip.length - 2)
+  expect(await codeOf(commented)).toBe('package-unreadable')
+  // The second record of the directory points at the first file (its offset stands at byte 42 of the record).
+  zip.writeUInt32LE(0, zip.lastIndexOf(Buffer.from('504b0102', 'hex')) + 42)
+  expect(await codeOf(zip)).toBe('package-unreadable')
 })

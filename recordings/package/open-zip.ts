@@ -5,6 +5,8 @@ import { fault, good, type Result } from '../format/result.ts'
 import { messageOf, type PackageReader } from '../verify/package-reader.ts'
 
 const ENTRY_LIMIT = 50_000
+/** A local header without its name and extra field. */
+const LOCAL_HEADER_BYTES = 30
 
 export interface OpenPackage extends PackageReader {
   close(): void
@@ -22,6 +24,11 @@ export async function openPackage(path: string): Promise<Result<OpenPackage>> {
     zip = await openPromise(path, { lazyEntries: true, autoClose: false, decodeStrings: false })
   } catch (error) {
     return fault('package-unreadable', `not a zip file: ${messageOf(error)}`)
+  }
+  if (zip.comment.length > 0) {
+    // A comment may itself look like the end of a zip: two readers would see two zips.
+    zip.close()
+    return fault('package-unreadable', 'the zip has a comment')
   }
   const entries = new Map<string, Entry>()
   const problem = await readDirectory(zip, entries)
@@ -42,6 +49,7 @@ async function readDirectory(zip: ZipFile, entries: Map<string, Entry>) {
   try {
     for await (const entry of zip.eachEntry()) {
       const name = entry.fileNameRaw.toString('latin1')
+      if (name.endsWith('/')) return fault('package-unreadable', `${JSON.stringify(name)} is a directory`)
       const limit = sizeLimit(name)
       if (limit === null) return fault('package-name', `no file ${JSON.stringify(name)} belongs in a package`)
       if (entries.has(name)) return fault('package-unreadable', `${name} stands twice in the zip`)
@@ -54,6 +62,21 @@ async function readDirectory(zip: ZipFile, entries: Map<string, Entry>) {
     }
   } catch (error) {
     return fault('package-unreadable', `the zip's directory is broken: ${messageOf(error)}`)
+  }
+  return overlap(entries, zip.fileSize)
+}
+
+/** Bytes that two files share would be read for each of them: a small zip could hold terabytes. */
+function overlap(entries: Map<string, Entry>, fileSize: number) {
+  let end = 0
+  const sorted = [...entries.values()].sort(
+    (a, b) => a.relativeOffsetOfLocalHeader - b.relativeOffsetOfLocalHeader,
+  )
+  for (const entry of sorted) {
+    const start = entry.relativeOffsetOfLocalHeader
+    if (start < end) return fault('package-unreadable', 'two files share bytes of the zip')
+    end = start + LOCAL_HEADER_BYTES + entry.fileNameRaw.length + entry.compressedSize
+    if (end > fileSize) return fault('package-unreadable', 'a file reaches past the end of the zip')
   }
   return null
 }

@@ -1,6 +1,7 @@
 import { timingSafeEqual } from 'node:crypto'
 import { type ApprovalRecord, approvalChallenge } from '../../broker/contract/approval-record.ts'
 import { sha256 } from '../../broker/domain/canonical.ts'
+import { parseForeignJson } from '../format/json.ts'
 import { type Fault, fault } from '../format/result.ts'
 import type { TrustFile } from '../format/trust.ts'
 import { readCoseKey } from './cose.ts'
@@ -47,7 +48,8 @@ export function assertionFault(record: ApprovalRecord, rp: TrustFile['rp']): Fau
 function clientFault(json: Buffer, challenge: Buffer, origins: readonly string[]): Fault | null {
   let client: { type?: unknown; challenge?: unknown; origin?: unknown; crossOrigin?: unknown } | null
   try {
-    client = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json))
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(json)
+    client = parseForeignJson(text) as typeof client
   } catch {
     client = null
   }

@@ -7,6 +7,7 @@ import {
 import { hashOf, sha256 } from '../../broker/domain/canonical.ts'
 import type { Grant } from '../../broker/domain/grant.ts'
 import { complaint, hasUnknownField } from '../format/fields.ts'
+import { parseJson } from '../format/json.ts'
 import { approvalPath, PACKAGE_FILES } from '../format/package-layout.ts'
 import { fault, good, type Result } from '../format/result.ts'
 import type { TrustFile } from '../format/trust.ts'
@@ -45,7 +46,7 @@ export async function checkApprovals(
   const { grant } = one
   const base: ApprovalRecord[] = []
   const extensions: ApprovalRecord[] = []
-  for (const hash of grant.approvals) {
+  for (const hash of new Set(grant.approvals)) {
     const path = approvalPath(hash)
     const read = await readRecord(context.reader, path, hash)
     if (!read.ok) {
@@ -82,7 +83,7 @@ async function readRecord(
   }
   let value: unknown
   try {
-    value = JSON.parse(text.value)
+    value = parseJson(text.value)
   } catch {
     return fault('approval-malformed', 'not JSON')
   }

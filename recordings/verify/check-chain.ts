@@ -39,7 +39,12 @@ export async function checkChain(
     screen: { lastC: null, t1Ms: 0 },
     input: { lastC: null, t1Ms: 0 },
   }
+  const seen = new Set<string>()
   for (const segment of manifest.segments) {
+    // Listed twice is `segment-number`; read once, or a small package costs a thousand readings.
+    const name = segmentPath(segment.stream, segment.number)
+    if (seen.has(name)) continue
+    seen.add(name)
     const tail = tails[segment.stream]
     const header = await readSegment(reader, segment, tail, sinks, findings)
     tail.lastC = segment.last_c

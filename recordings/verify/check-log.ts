@@ -74,7 +74,11 @@ export async function checkLog(
   findings: Findings,
 ): Promise<LogFacts> {
   const facts: LogFacts = { checkpoint, entries: new Map(), approvals: new Map() }
-  if (!checkpoint || reader.size(PACKAGE_FILES.entries) === null) return facts
+  if (reader.size(PACKAGE_FILES.entries) === null) {
+    findings.fail(CHECK, 'package-file-missing', PACKAGE_FILES.entries, 'the file is missing')
+    return facts
+  }
+  if (!checkpoint) return facts
   let last = -1
   let count = 0
   for await (const { line, value } of readLines(reader, PACKAGE_FILES.entries)) {
@@ -182,9 +186,9 @@ function compareKnown(
     if (!known) continue
     const root = known.size === checkpoint.size ? checkpoint.root : earlier.get(known.size)
     if (!root) {
-      findings.note(
-        `your checkpoint of ${known.size} entries was not compared: the package has no proof for it`,
-      )
+      const text = `your checkpoint of ${known.size} entries was not compared: the package has no proof for it`
+      findings.absent(CHECK, 'checkpoint-not-compared', text)
+      findings.note(text)
     } else if (!root.equals(known.root)) {
       findings.fail(
         CHECK,

@@ -29,4 +29,11 @@ export function checkSessionEntries(
   }
   expect(receipt.first_index, EVIDENCE_ACTIONS.sessionStart, 'grant', openingGrant)
   expect(receipt.last_index, EVIDENCE_ACTIONS.manifest, 'manifest', manifestHash)
+  for (const [index, { action, correlation, details }] of log.entries) {
+    const isLater = action === EVIDENCE_ACTIONS.manifest && index > receipt.last_index
+    if (isLater && correlation.recording === manifest.recording && details.manifest !== manifestHash) {
+      const place = `${PACKAGE_FILES.entries} index ${index}`
+      findings.fail(CHECK, 'manifest-superseded', place, 'a later manifest took the place of this one')
+    }
+  }
 }

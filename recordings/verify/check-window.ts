@@ -17,7 +17,7 @@ export interface InputWindow {
   viewOnly: boolean
 }
 
-type GrantTimes = Pick<Grant, 'iat' | 'exp' | 'ending'>
+type GrantTimes = Pick<Grant, 'iat' | 'exp' | 'ending' | 'person' | 'asset' | 'site' | 'recording'>
 
 /** The input stream's times; its content stays sealed. */
 export class InputTimes {
@@ -27,9 +27,12 @@ export class InputTimes {
   /** The first moment of input that no grant covers. */
   #uncoveredMs: number | null = null
   readonly #covered: { fromMs: number; toMs: number }[]
+  /** The longest header line; Infinity without a grant to say whose names stand in it. */
+  readonly #headerBytes: number
 
   /** `grants`: the opening grant, then later ones by serial. */
   constructor(grants: readonly GrantTimes[]) {
+    this.#headerBytes = grants.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...grants.map(headerBytes))
     this.#covered = grants.map((grant, at) => {
       const next = grants[at + 1]
       const grace = grant.ending.inputDuringGrace ? grant.ending.holdSeconds * 1000 : 0
@@ -46,9 +49,12 @@ export class InputTimes {
     if (header.stream === 'screen' && header.segment === 0) this.#start = header.clock
   }
 
-  /** Chunk 0 of an input segment holds its header line only; every other chunk with content was sent by someone. */
+  /**
+   * Chunk 0 of an input segment holds its header line only; every other chunk with content was sent by someone, and
+   * so was a chunk 0 that is longer than that line can be: it is sealed, and nobody sees what a gateway hid in it.
+   */
   frame(header: SegmentHeader, frame: FrameHeader): void {
-    if (frame.seq === 0 || frame.plainLength === 0) return
+    if (frame.plainLength === 0 || (frame.seq === 0 && frame.plainLength <= this.#headerBytes)) return
     const from = this.#wall(header, frame.t0Ms)
     const to = this.#wall(header, frame.t1Ms)
     this.#firstMs = Math.min(this.#firstMs ?? from, from)
@@ -71,7 +77,7 @@ export class InputTimes {
       findings.passed(CHECK, 'nothing was sent to the asset')
       return null
     }
-    const place = `input stream at ${new Date(this.#lastMs).toISOString()}`
+    const place = `input stream at ${isoOf(this.#lastMs)}`
     if (!window) {
       findings.fail(
         CHECK,
@@ -87,11 +93,26 @@ export class InputTimes {
         findings.fail(CHECK, 'input-before-window', place, `input began before the window opened at ${opens}`)
       }
       if (this.#uncoveredMs !== null) {
-        const at = `input stream at ${new Date(this.#uncoveredMs).toISOString()}`
+        const at = `input stream at ${isoOf(this.#uncoveredMs)}`
         findings.fail(CHECK, 'input-after-window', at, 'there is input after the time that was granted')
       }
     }
-    findings.passed(CHECK, `the last input was at ${new Date(this.#lastMs).toISOString()}, inside the window`)
+    findings.passed(CHECK, `the last input was at ${isoOf(this.#lastMs)}, inside the window`)
     return this.#lastMs
   }
+}
+
+/** Bytes of the longest header line of an input segment that this grant's names give. */
+function headerBytes({ recording, person, asset, site }: GrantTimes): number {
+  const most = 0xffff_ffff
+  const { name, company } = person
+  const own = { v: 1, recording, stream: 'input', segment: most, person: { name, company } }
+  const sallyport = { ...own, asset: asset.name, site: site.name }
+  const line = JSON.stringify({ version: 2, width: 10_000, height: 10_000, timestamp: most, sallyport })
+  return Buffer.byteLength(line) + 1
+}
+
+/** A gateway's clock may say any number, also one that is no date. */
+function isoOf(ms: number): string {
+  return Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : `${ms} ms`
 }

@@ -94,6 +94,8 @@ export interface AssertionChange {
   challenge?: string
   origin?: string
   crossOrigin?: boolean
+  /** Another spelling of clientDataJSON, which is signed so. */
+  clientData?: (json: string) => string
   rpId?: string
   flags?: number
   breakSignature?: boolean
@@ -110,14 +112,13 @@ export function assertionOf(
   change: AssertionChange = {},
 ): ApprovalAssertion {
   const flags = change.flags ?? 0x1d
-  const clientDataJSON = Buffer.from(
-    JSON.stringify({
-      type: change.type ?? 'webauthn.get',
-      challenge: change.challenge ?? approvalChallenge(document).toString('base64url'),
-      origin: change.origin ?? rp.origins[0],
-      crossOrigin: change.crossOrigin ?? false,
-    }),
-  )
+  const json = JSON.stringify({
+    type: change.type ?? 'webauthn.get',
+    challenge: change.challenge ?? approvalChallenge(document).toString('base64url'),
+    origin: change.origin ?? rp.origins[0],
+    crossOrigin: change.crossOrigin ?? false,
+  })
+  const clientDataJSON = Buffer.from(change.clientData?.(json) ?? json)
   const whole = Buffer.concat([sha256(change.rpId ?? rp.id), Buffer.of(flags, 0, 0, 0, 7)])
   const data = whole.subarray(0, change.short ? 36 : undefined)
   const cose = Buffer.from(by.publicKey, 'base64url')

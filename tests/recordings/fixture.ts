@@ -138,6 +138,8 @@ export interface Plan {
   constraints?: ApprovalConstraints
   assertion?: AssertionChange
   approval?: Hook<ApprovalRecord>
+  /** The snapshot that asks for more time. */
+  extension?: Hook<RequestSnapshot>
   approvers?: Approver[]
   /** Who approves the extension; the first approver when left out. */
   extenders?: { by: Approver; constraints: ApprovalConstraints }[]
@@ -170,6 +172,10 @@ export interface ZipPlan {
   twice?: string
   /** Has one bit flipped after the zip was made, so that its CRC-32 differs. */
   rotten?: string
+  /** Of the whole zip. */
+  comment?: string
+  /** An entry that is a directory. */
+  directory?: string
 }
 
 export interface Approver {
@@ -452,7 +458,7 @@ function record(
 ): ApprovalRecord {
   const document = {
     snapshot,
-    constraints: plan.constraints ?? {},
+    constraints: { ...plan.constraints },
     decision: 'granted' as const,
     meaning: `I let ${snapshot.requester.name} reach ${snapshot.asset.name}.`,
     nonce: bytesOf(`nonce ${who.id} ${snapshot.extension?.id ?? ''}`).toString('base64url'),
@@ -482,6 +488,7 @@ function extension(plan: Plan, by: Approver, snapshot: RequestSnapshot, at: numb
       reason: 'Checksum test still running',
     },
   }
+  plan.extension?.(more)
   return record({ ...plan, approval: () => {} }, by, more, at)
 }
 

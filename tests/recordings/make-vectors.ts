@@ -38,6 +38,7 @@ import { keepSignatures } from './fixture-passkey.ts'
  * vectors.test.ts makes them again and compares. They change only together with an ADR.
  */
 export const VECTORS = new URL('./vectors/', import.meta.url)
+const MADE = new Date(Date.UTC(2026, 10, 24))
 const EXIT = { VALID: 0, 'VALID-TRUNCATED': 1, INVALID: 2 } as const
 
 export interface VectorCase {
@@ -233,13 +234,14 @@ export async function zipOf(files: Map<string, Buffer>, plan: ZipPlan = {}): Pro
   for (const [path, content] of files) {
     const options = {
       compress: path === plan.compressed,
-      mtime: new Date(Date.UTC(2026, 10, 24)),
+      mtime: MADE,
       mode: 0o100644,
     }
     zip.addBuffer(content, path, options)
     if (path === plan.twice) zip.addBuffer(content, path, options)
   }
-  zip.end()
+  if (plan.directory !== undefined) zip.addEmptyDirectory(plan.directory, { mtime: MADE })
+  zip.end({ comment: plan.comment ?? '', forceZip64Format: false })
   const pieces: Buffer[] = []
   for await (const piece of zip.outputStream) pieces.push(piece as Buffer)
   const whole = Buffer.concat(pieces)

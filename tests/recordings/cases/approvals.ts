@@ -1,6 +1,7 @@
+import { hashOf } from '../../../broker/domain/canonical.ts'
 import { approvalPath } from '../../../recordings/format/package-layout.ts'
-import { approverNamed, ids } from '../fixture.ts'
-import { hashHex } from '../fixture-keys.ts'
+import { approverNamed, CLOSES, ids } from '../fixture.ts'
+import { hashHex, idOf } from '../fixture-keys.ts'
 import { passkey } from '../fixture-passkey.ts'
 import { type Case, invalid } from './case.ts'
 import { onFirstApproval, ruled } from './change.ts'
@@ -169,6 +170,92 @@ export const APPROVALS: Case[] = [
     {
       entries: (entries) => {
         ;(entries[1] as { details: Record<string, string> }).details.key = hashHex('another passkey')
+      },
+    },
+  ),
+  invalid(
+    'approval-for-c1-of-asset-alone',
+    { authority: 'approvals-too-few' },
+    {
+      asset: (asset) => {
+        asset.criticality = 'C1'
+      },
+      snapshot: (snapshot) => {
+        snapshot.asset.criticality = 'C2'
+      },
+      approvers: [approverNamed('approver', 'ES256')],
+    },
+  ),
+  invalid(
+    'approval-for-c1-of-grant-alone',
+    { authority: 'approvals-too-few' },
+    {
+      snapshot: (snapshot) => {
+        snapshot.asset.criticality = 'C1'
+      },
+      approvers: [approverNamed('approver', 'ES256')],
+    },
+  ),
+  invalid(
+    'approval-rule-without-criticality',
+    { authority: 'approval-rule-missing' },
+    {
+      asset: (asset) => void Object.assign(asset, { criticality: 'C9' }),
+      snapshot: (snapshot) => {
+        snapshot.asset.criticality = 'C2'
+      },
+    },
+  ),
+  invalid(
+    'approval-twice-by-one-account',
+    { authority: 'approval-twice' },
+    {
+      approvers: [
+        approverNamed('approver', 'ES256'),
+        {
+          ...approverNamed('second', 'EdDSA'),
+          who: { ...approverNamed('second', 'EdDSA').who, subject: 'approver' },
+        },
+      ],
+    },
+  ),
+  invalid(
+    'approval-with-fraction',
+    { authority: 'approval-malformed' },
+    { files: onFirstApproval((text) => text.replace('"v":1', '"v":1.0')) },
+  ),
+  invalid(
+    'extension-in-opening-grant',
+    { authority: 'approval-snapshot' },
+    {
+      approval: (record) => {
+        const { snapshot } = record.document
+        const extension = {
+          id: idOf('extension'),
+          session: ids.session,
+          of: hashOf(snapshot),
+          closesAt: new Date(CLOSES + 600_000).toISOString(),
+          reason: 'from the beginning',
+        }
+        record.document = { ...record.document, snapshot: { ...snapshot, extension } }
+      },
+    },
+  ),
+  invalid(
+    'extension-for-another-session',
+    { authority: 'approval-snapshot' },
+    {
+      extended: true,
+      extension: (snapshot) => void Object.assign(snapshot.extension ?? {}, { session: idOf('another') }),
+    },
+  ),
+  invalid(
+    'extension-of-another-window',
+    { authority: 'approval-snapshot' },
+    {
+      extended: true,
+      extension: (snapshot) => {
+        snapshot.window = { ...snapshot.window, opensAt: new Date(CLOSES - 60_000).toISOString() }
       },
     },
   ),

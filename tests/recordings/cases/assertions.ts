@@ -1,5 +1,5 @@
 import { type Case, invalid } from './case.ts'
-import { withPair } from './change.ts'
+import { onFirstApproval, withPair } from './change.ts'
 
 /** Check 8: what an approver signed, and with which key. */
 export const ASSERTIONS: Case[] = [
@@ -44,6 +44,31 @@ export const ASSERTIONS: Case[] = [
     'assertion-key-twice',
     { authority: 'assertion-key' },
     { assertion: { coseKey: (key) => withPair(key, '0326') } },
+  ),
+  invalid(
+    'assertion-byte-order-mark',
+    { authority: 'assertion-type' },
+    { assertion: { clientData: (json) => `\ufeff${json}` } },
+  ),
+  invalid(
+    'assertion-cross-origin-null',
+    { authority: 'assertion-origin' },
+    { assertion: { clientData: (json) => json.replace('"crossOrigin":false', '"crossOrigin":null') } },
+  ),
+  invalid(
+    'assertion-nested-too-deep',
+    { authority: 'assertion-type' },
+    { assertion: { clientData: (json) => json.replace('{', `{"x":${'['.repeat(64)}${']'.repeat(64)},`) } },
+  ),
+  invalid(
+    'assertion-backup-eligible',
+    { authority: 'assertion-flags' },
+    { files: onFirstApproval((text) => text.replace('"backupEligible":true', '"backupEligible":false')) },
+  ),
+  invalid(
+    'assertion-backup-state',
+    { authority: 'assertion-flags' },
+    { files: onFirstApproval((text) => text.replace('"backupState":true', '"backupState":false')) },
   ),
 ]
 

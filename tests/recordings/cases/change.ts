@@ -1,11 +1,17 @@
+import { keyPath } from '../../../recordings/format/package-layout.ts'
 import {
   approverNamed,
   type ChunkPlan,
   CLOSES,
+  dataKeyOf,
   type FixtureAsset,
+  ids,
+  keys,
+  OPENS,
   type Plan,
   type SegmentPlan,
 } from '../fixture.ts'
+import { wrapByHand } from '../fixture-jwe.ts'
 import { idOf } from '../fixture-keys.ts'
 
 /** Changes the frames of one segment after it was sealed; the list of files is signed over the result. */
@@ -89,3 +95,18 @@ export const onLastChunk = (change: (chunk: ChunkPlan) => void) =>
     const last = plan.chunks.at(-1)
     if (last) change(last)
   })
+
+/** The grant ends before the second input segment begins. */
+export const endsBeforeSecondInput: Plan = {
+  grant: (grant) => {
+    grant.exp = OPENS / 1000 + 60 + 250
+  },
+}
+
+/** The usual wrap of a segment's key, also for the input stream, which a package does not open otherwise. */
+export const wrapInput = (number: number) => (files: Map<string, Buffer>) => {
+  const segment = { stream: 'input', number } as const
+  const name = { recording: ids.recording, stream: 'input', segment: number } as const
+  const wrap = wrapByHand(dataKeyOf(segment), name, [keys.recipient.pub])
+  files.set(keyPath('input', number), Buffer.from(JSON.stringify(wrap)))
+}

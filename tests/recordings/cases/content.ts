@@ -3,7 +3,7 @@ import { keyPath } from '../../../recordings/format/package-layout.ts'
 import { type ChunkPlan, keys } from '../fixture.ts'
 import { bytesOf, hashHex, idOf } from '../fixture-keys.ts'
 import { type Case, invalid } from './case.ts'
-import { onLastChunk, onSegment } from './change.ts'
+import { onLastChunk, onSegment, wrapInput } from './change.ts'
 
 /** A gateway's chunk that says it is deflated. */
 const deflated = (name: string, forge: NonNullable<ChunkPlan['forge']>): Case =>
@@ -144,6 +144,22 @@ export const CONTENT: Case[] = [
     content: deflateRawSync(plain).subarray(0, -1),
     inflatesTo: plain.length,
   })),
+  invalid(
+    'content-input-in-header-chunk',
+    { content: 'content-keyframe' },
+    {
+      files: wrapInput(0),
+      segments: onSegment('input', 0, (plan) => {
+        const [first] = plan.chunks
+        const fill = first?.fill
+        if (first)
+          first.fill = (lines, header) => {
+            fill?.(lines, header)
+            lines.text('i', 0, 'x')
+          }
+      }),
+    },
+  ),
 ]
 
 function replaced(plain: Buffer, from: string, to: string): Buffer {

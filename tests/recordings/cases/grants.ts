@@ -1,5 +1,5 @@
 import { approvalPath, laterGrantPath, PACKAGE_FILES } from '../../../recordings/format/package-layout.ts'
-import { CLOSES, keys } from '../fixture.ts'
+import { CLOSES, keys, type Plan } from '../fixture.ts'
 import { idOf } from '../fixture-keys.ts'
 import { type Case, invalid } from './case.ts'
 import { endsAt, extendedByTwo } from './change.ts'
@@ -131,6 +131,64 @@ export const GRANTS: Case[] = [
       extended: true,
       files: (files) => files.delete(laterGrantPath(2)),
     },
+  ),
+  // What a grant may not give although nobody approved it, one thing at a time.
+  ...(
+    [
+      ['features', { grant: (grant) => void grant.features.push('clipboard-copy') }],
+      ['features-of-constraint', { constraints: { features: [] } }],
+      ['closes-at-of-constraint', { constraints: { closesAt: new Date(CLOSES - 600_000).toISOString() } }],
+      ['view-only', { snapshot: (snapshot) => void Object.assign(snapshot, { viewOnly: true }) }],
+      ['view-only-of-constraint', { constraints: { viewOnly: true } }],
+      ['ending-mode', { grant: (grant) => void Object.assign(grant.ending, { mode: 'cut' }) }],
+      [
+        'hold-seconds',
+        {
+          snapshot: (snapshot) => void Object.assign(snapshot.ending, { holdSeconds: 600 }),
+          grant: (grant) => void Object.assign(grant.ending, { holdSeconds: 601 }),
+        },
+      ],
+      [
+        'input-during-grace',
+        { grant: (grant) => void Object.assign(grant.ending, { inputDuringGrace: true }) },
+      ],
+      [
+        // One approver gave it, the other did not.
+        'input-during-grace-of-one',
+        {
+          grant: (grant) => void Object.assign(grant.ending, { inputDuringGrace: true }),
+          approval: (record) => void Object.assign(record.document.constraints, { inputDuringGrace: true }),
+        },
+      ],
+    ] satisfies [string, Plan][]
+  ).map(([what, plan]) => invalid(`grant-outside-${what}`, { authority: 'grant-outside-approval' }, plan)),
+  invalid(
+    'target-of-no-kind',
+    { authority: 'target-mismatch' },
+    {
+      grant: (grant) => {
+        grant.identities = []
+      },
+      header: (header) => {
+        header.target = { kind: 'none' }
+      },
+    },
+  ),
+  invalid(
+    'later-grant-under-another-serial',
+    { authority: 'grant-mismatch' },
+    {
+      extended: true,
+      files: (files) => {
+        files.set(laterGrantPath(3), files.get(laterGrantPath(2)) as Buffer)
+        files.delete(laterGrantPath(2))
+      },
+    },
+  ),
+  invalid(
+    'later-grant-with-the-same-serial',
+    { authority: 'grant-mismatch' },
+    { extended: true, laterGrant: (grant) => void Object.assign(grant, { serial: 1 }) },
   ),
 ]
 

@@ -1,5 +1,6 @@
 import { OPENS } from '../fixture.ts'
 import { type Case, invalid } from './case.ts'
+import { endsBeforeSecondInput, onSegment } from './change.ts'
 
 /** Check 9: when input was sent. */
 export const INPUT_WINDOW: Case[] = [
@@ -65,5 +66,29 @@ export const INPUT_WINDOW: Case[] = [
         grant.viewOnly = true
       },
     },
+  ),
+  // Sealed, and nobody sees what is in it: longer than a header line it is something that was sent.
+  invalid(
+    'input-in-header-chunk',
+    { 'input-window': 'input-after-window' },
+    {
+      ...endsBeforeSecondInput,
+      segments: onSegment('input', 1, (plan) => {
+        plan.chunks.splice(1, 1)
+        const [first] = plan.chunks
+        const fill = first?.fill
+        if (first)
+          first.fill = (lines, header) => {
+            fill?.(lines, header)
+            lines.text('i', first.t0 * 1000, 'reboot\r')
+          }
+      }),
+    },
+  ),
+  // A clock that is no date is still a number.
+  invalid(
+    'input-at-no-date',
+    { 'input-window': 'input-after-window' },
+    { header: (header) => void Object.assign(header.clock, { wall_ms: Number.MAX_SAFE_INTEGER }) },
   ),
 ]

@@ -1,6 +1,8 @@
+import { sign } from 'node:crypto'
+import { noteSignatureLine, signedNote } from '../../../broker/contract/checkpoint.ts'
 import { PACKAGE_FILES } from '../../../recordings/format/package-layout.ts'
-import { keys, noteOf } from '../fixture.ts'
-import { hashHex, idOf } from '../fixture-keys.ts'
+import { keys, noteOf, ORIGIN } from '../fixture.ts'
+import { type Ed25519Pair, hashHex, idOf } from '../fixture-keys.ts'
 import { type Case, invalid } from './case.ts'
 
 /** Checks 5 and 6: entries, checkpoints and cosignatures. */
@@ -116,4 +118,71 @@ export const LOG: Case[] = [
     },
     {},
   ),
+  invalid(
+    'log-key-not-yet-valid',
+    { log: 'checkpoint-signature' },
+    {
+      trust: (trust) => {
+        for (const key of trust.log.keys) key.from_index = 10_000
+      },
+    },
+  ),
+  invalid(
+    'log-key-no-longer-valid',
+    { log: 'checkpoint-signature' },
+    {
+      trust: (trust) => {
+        for (const key of trust.log.keys) key.to_index = 5
+      },
+    },
+  ),
+  invalid(
+    'log-earlier-checkpoint-by-stranger',
+    { log: 'checkpoint-signature' },
+    {
+      earlier: (lines) =>
+        void Object.assign(lines[0] ?? {}, { note: resigned(lines[0]?.note, ORIGIN, keys.stranger) }),
+    },
+  ),
+  invalid(
+    'log-earlier-checkpoint-of-another-epoch',
+    { log: 'checkpoint-origin' },
+    {
+      earlier: (lines) => {
+        const origin = ORIGIN.replace(/1$/, '2')
+        Object.assign(lines[0] ?? {}, { note: resigned(lines[0]?.note, origin, keys.log) })
+      },
+    },
+  ),
+  // A number with a fraction makes its line no JSON, and nothing after it is read.
+  invalid(
+    'log-entries-with-fraction',
+    { anchors: 'anchor-entry-missing', log: 'entry-malformed', authority: 'approval-entry-missing' },
+    {
+      files: (files) => {
+        const lines = (files.get(PACKAGE_FILES.entries) as Buffer).toString()
+        files.set(PACKAGE_FILES.entries, Buffer.from(lines.replace('"index":0,', '"index":0.0,')))
+      },
+    },
+  ),
+  invalid(
+    'log-manifest-superseded',
+    { log: 'manifest-superseded' },
+    {
+      entries: (entries) => {
+        const manifest = entries.find((entry) => entry.action === 'recording.manifest')
+        const last = entries.findLastIndex((entry) => entry.action === 'recording.export')
+        const details = { manifest: hashHex('a later manifest'), ended: 'clean' }
+        if (manifest) entries[last] = { ...manifest, id: idOf('a later manifest'), details }
+      },
+    },
+  ),
 ]
+
+/** The same size and root, of a log with that origin, by that key. */
+function resigned(note: string | undefined, origin: string, by: Ed25519Pair): string {
+  const [, size, root] = (note ?? '').split('\n')
+  const body = `${origin}\n${size}\n${root}\n`
+  const signature = sign(null, Buffer.from(body), by.key)
+  return signedNote(body, [noteSignatureLine({ name: origin, publicKey: keys.log.raw }, signature)])
+}

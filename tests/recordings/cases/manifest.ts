@@ -97,4 +97,31 @@ export const MANIFEST: Case[] = [
     { files: (files) => files.set(PACKAGE_FILES.manifest, Buffer.from('manifest')) },
     { witness: 'witness-absent', content: 'content-not-checked' },
   ),
+  invalid(
+    'receipt-not-after-start',
+    { manifest: 'receipt-mismatch', log: 'entry-mismatch' },
+    {
+      receipt: (receipt) => {
+        receipt.last_index = receipt.first_index
+      },
+    },
+  ),
+  // Another spelling of the same signature: the unused bits of its last character are set.
+  invalid(
+    'receipt-signature-of-another-spelling',
+    { manifest: 'jws-malformed', authority: 'grant-entry-missing' },
+    {
+      files: (files) => {
+        const jws = (files.get(PACKAGE_FILES.receipt) as Buffer).toString()
+        const letters = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'
+        const other = letters[letters.indexOf(jws.at(-1) as string) + 1] as string
+        files.set(PACKAGE_FILES.receipt, Buffer.from(jws.slice(0, -1) + other))
+      },
+    },
+  ),
+  invalid(
+    'receipt-unknown-field-of-another-version',
+    { manifest: 'jws-unknown-field', authority: 'grant-entry-missing' },
+    { receipt: (receipt) => void Object.assign(receipt, { v: 2, note: '' }) },
+  ),
 ]

@@ -96,4 +96,6 @@ export const PACKAGE: Case[] = [
     { package: 'package-file-missing', authority: 'package-file-missing' },
     { files: (files) => files.delete(PACKAGE_FILES.policy) },
   ),
+  refused('package-comment', 'package-unreadable', { zip: { comment: 'for you' } }),
+  refused('package-directory', 'package-unreadable', { zip: { directory: 'keys/' } }),
 ]

@@ -1,7 +1,17 @@
 import { PACKAGE_FILES } from '../../../recordings/format/package-layout.ts'
-import { approverNamed, CLOSES } from '../fixture.ts'
+import { approverNamed, CLOSES, keys, noteOf } from '../fixture.ts'
+import { bytesOf } from '../fixture-keys.ts'
+import { passkey } from '../fixture-passkey.ts'
 import { type Case, truncated, valid } from './case.ts'
-import { endsAt, extendedByTwo, withPair } from './change.ts'
+import {
+  endsAt,
+  endsBeforeSecondInput,
+  extendedByTwo,
+  onLastChunk,
+  onSegment,
+  withPair,
+  wrapInput,
+} from './change.ts'
 
 /** Packages that are whole, or truncated as they say. */
 export const WHOLE: Case[] = [
@@ -42,6 +52,65 @@ export const WHOLE: Case[] = [
   valid('valid-cose-key-long-heads', {
     assertion: { coseKey: (key) => Buffer.concat([Buffer.from('b90005', 'hex'), key.subarray(1)]) },
   }),
+  // The longest credential id there is.
+  valid('valid-long-credential', {
+    approvers: [
+      {
+        ...approverNamed('approver', 'ES256'),
+        passkey: {
+          ...passkey('ES256', 'approver'),
+          credentialId: bytesOf('long id', 1023).toString('base64url'),
+        },
+      },
+    ],
+  }),
+  valid('valid-approval-named-twice', {
+    grant: (grant) => void grant.approvals.push(...grant.approvals.slice(0, 1)),
+  }),
+  valid('valid-input-opened', { files: wrapInput(0) }),
+  // A new input segment began after the end; its header line is nothing that was sent.
+  valid('valid-input-header-after-the-end', {
+    ...endsBeforeSecondInput,
+    segments: onSegment('input', 1, (plan) => void plan.chunks.splice(1, 1)),
+  }),
+  valid('valid-content-lone-surrogate', {
+    segments: onLastChunk((chunk) => {
+      chunk.forge = (plain) => ({ content: Buffer.from(plain.toString().replace('完了', '\\ud800')) })
+    }),
+  }),
+  valid('valid-grace-by-all-approvers', {
+    constraints: { inputDuringGrace: true },
+    grant: (grant) => void Object.assign(grant.ending, { inputDuringGrace: true }),
+  }),
+  // The auditor kept a checkpoint that the package cannot be compared with.
+  valid(
+    'valid-known-checkpoint-left-out',
+    {
+      files(files) {
+        const [first] = (files.get(PACKAGE_FILES.earlier) as Buffer).toString().split('\n')
+        kept = (JSON.parse(first as string) as { note: string }).note
+        files.delete(PACKAGE_FILES.earlier)
+      },
+      trust: (trust) => {
+        trust.checkpoints = [kept]
+      },
+    },
+    { log: 'checkpoint-not-compared' },
+  ),
+  valid(
+    'valid-known-checkpoint-later',
+    {
+      trust: (trust) => {
+        trust.checkpoints = [
+          noteOf(
+            Array.from({ length: 99 }, (_, at) => bytesOf(`leaf ${at}`)),
+            keys.log,
+          ),
+        ]
+      },
+    },
+    { log: 'checkpoint-not-compared' },
+  ),
   truncated('valid-discarded-segment', {
     recovered: true,
     manifest: (m) => {

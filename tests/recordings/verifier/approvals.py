@@ -7,7 +7,7 @@ import webauthn
 from context import Context
 from formats import APPROVAL
 
-MOST = 256      # manifest.hashes.approvals holds no more, so more are undeclared
+MOST = 16384      # manifest.hashes.approvals holds no more, so more are undeclared
 
 
 class Record(NamedTuple):

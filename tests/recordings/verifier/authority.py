@@ -181,7 +181,7 @@ class AuthorityCheck:
             asset = None
         self.asset = asset if type(asset) is dict else {}
         rule = self.asset.get("rule")
-        if type(rule) is dict:
+        if type(rule) is dict and self.asset.get("criticality") in ("C1", "C2", "C3", "C4"):
             need, roles = rule.get("need"), rule.get("roles")
             if (type(need) is int and 1 <= need <= base.MAX_INT and type(roles) is list
                     and 1 <= len(roles) <= 5

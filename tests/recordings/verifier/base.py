@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 MAX_INT = 2 ** 53 - 1
 MAX_U32 = 2 ** 32 - 1
-MAX_DEPTH = 256          # nesting; the document names no bound (see FINDINGS)
+MAX_DEPTH = 64           # nesting (section 1)
 
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")
 HEX64 = re.compile(r"[0-9a-f]{64}")

@@ -12,12 +12,16 @@ MAX_EARLIER = 10000
 
 def check_session_entries(ctx: Context) -> None:
     """Check 5: the entries at first_index and last_index."""
-    if ctx.receipt is None:
+    if ctx.receipt is None or ctx.manifest_jws is None:
         return
     start = {"grant": ctx.opening.jws.hash} if ctx.opening else {}
     _compare(ctx, ctx.receipt["first_index"], "session.start", start)
-    end = {"manifest": ctx.manifest_jws.hash} if ctx.manifest_jws else {}
+    end = {"manifest": ctx.manifest_jws.hash}
     _compare(ctx, ctx.receipt["last_index"], "recording.manifest", end)
+    for index, recording, manifest in ctx.log.manifests:
+        if (index > ctx.receipt["last_index"] and recording == ctx.manifest["recording"]
+                and manifest != ctx.manifest_jws.hash):
+            ctx.report["log"].fail("manifest-superseded", "entry %d" % index)
 
 
 def _compare(ctx: Context, index: int, action: str, details: Dict[str, str]) -> None:
@@ -26,7 +30,7 @@ def _compare(ctx: Context, index: int, action: str, details: Dict[str, str]) -> 
     if entry is None:
         check.fail("entry-missing", where)
         return
-    ids = ctx.manifest or ctx.receipt
+    ids = ctx.manifest
     same = (entry["ok"] and entry["action"] == action
             and entry["session"] == ids["session"] and entry["recording"] == ids["recording"]
             and all(entry["details"].get(name) == value for name, value in details.items()))
@@ -51,6 +55,7 @@ def check_checkpoints(ctx: Context) -> None:
             check.fail("consistency-failed", where)
         elif not roots:
             ctx.report.note("not compared: " + where)
+            check.absent("checkpoint-not-compared", where)
 
 
 def _read_earlier(ctx: Context) -> List[Tuple[int, bytes]]:

@@ -69,7 +69,7 @@ MANIFEST = s.obj({
         "reason": s.text(200)}), 20000),
     "discarded": s.array(s.obj({"stream": STREAM, "number": s.U32, "bytes": s.INT}), 64),
     "hashes": s.obj({
-        "grants": s.array(s.HEX64, 256, 1), "approvals": s.array(s.HEX64, 256),
+        "grants": s.array(s.HEX64, 256, 1), "approvals": s.array(s.HEX64, 16384),
         "ticket": s.nullable(s.HEX64),
         "files": s.array(s.obj({"name": s.text(500), "bytes": s.INT, "sha256": s.HEX64}), 1000),
     }),
@@ -81,7 +81,7 @@ RECEIPT = s.obj({
     "manifest": s.HEX64, "first_index": s.INT, "last_index": s.INT, "signed_at_ms": s.INT})
 
 # Section 8.
-_JWK_PART = s.b64url(32)
+_JWK_PART = s.b64url(32, 1)
 RECORDING_KEY = s.variant("kty", {
     "EC": s.obj({"kty": s.one_of("EC"), "crv": s.one_of("P-256"), "x": _JWK_PART,
                  "y": _JWK_PART, "kid": s.text(200)}),

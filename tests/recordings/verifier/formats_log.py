@@ -53,7 +53,7 @@ _ENTRY = s.obj({
         "kind": s.one_of("person", "gateway", "broker", "system", "anonymous"),
         "id": s.text(200), "name": _maybe(200), "organisation": _maybe(200)}),
     "authentication": s.nullable(s.obj({
-        "method": s.text(40), "credential": _maybe(1024), "at": s.INSTANT})),
+        "method": s.text(40), "credential": _maybe(1364), "at": s.INSTANT})),
     "source": _maybe(64),
     "object": s.nullable(s.obj({"kind": s.text(40), "id": s.text(200)})),
     "result": s.one_of("ok", "denied", "failed"), "reason": _maybe(2000),

@@ -1,6 +1,7 @@
 """Check 9: input only inside the approved window (section 16)."""
 from typing import List, NamedTuple, Optional, Tuple
 
+import base
 from chain import Observer
 from context import Context
 from segments import Frame, SegmentReader
@@ -31,6 +32,19 @@ def coverage(grants: List[dict]) -> List[Tuple[Optional[int], int]]:
     return result
 
 
+def longest_header(grants: List[dict]) -> Optional[int]:
+    """Bytes of the longest header line that frame 0 can hold; None without a grant."""
+    most = 2 ** 32 - 1
+    return max((len(base.jcs({
+        "version": 2, "width": 10000, "height": 10000, "timestamp": most,
+        "sallyport": {"v": 1, "recording": grant["recording"], "stream": "input",
+                      "segment": most, "asset": grant["asset"]["name"],
+                      "site": grant["site"]["name"],
+                      "person": {"name": grant["person"]["name"],
+                                 "company": grant["person"]["company"]}},
+    })) + 1 for grant in grants), default=None)
+
+
 class InputCheck(Observer):
     """Looks at the times of input frames; their content stays sealed."""
 
@@ -40,6 +54,7 @@ class InputCheck(Observer):
         self.windows = windows
         self.screen = screen
         self.any = False
+        self.header_line = longest_header([grant.value for grant in ctx.grants])
         self.last: Optional[int] = None
 
     def _wall(self, header: dict, moment: int) -> int:
@@ -52,7 +67,9 @@ class InputCheck(Observer):
                    for low, high in self.windows.covered)
 
     def frame(self, item: dict, reader: SegmentReader, frame: Frame, before: bytes) -> None:
-        if item["stream"] != "input" or frame.plain_len == 0 or frame.seq == 0:
+        if item["stream"] != "input" or frame.plain_len == 0:
+            return
+        if frame.seq == 0 and (self.header_line is None or frame.plain_len <= self.header_line):
             return
         start, stop = (self._wall(reader.header, moment)
                        for moment in (frame.t0_ms, frame.t1_ms))

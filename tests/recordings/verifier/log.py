@@ -1,5 +1,5 @@
 """The audit log's part of a package: checkpoint and proven entries (sections 12, 13)."""
-from typing import Dict, List, NamedTuple, Optional
+from typing import Dict, List, NamedTuple, Optional, Tuple
 
 import merkle
 import notes
@@ -32,6 +32,7 @@ class Log:
         self.root: Optional[bytes] = None
         self.at: Dict[int, dict] = {}             # entries of interest by index
         self.extends: List[Extend] = []
+        self.manifests: List[Tuple[int, Optional[str], object]] = []  # index, recording, hash
         self.granted: Dict[str, dict] = {}        # first approval.granted of each approval
 
 
@@ -120,5 +121,7 @@ def _keep(log: Log, index: int, entry: dict, wanted: bool) -> None:
         log.extends.append(Extend(index, entry["correlation"]["session"],
                                   entry["correlation"]["recording"],
                                   details.get("grant"), details.get("serial")))
+    elif action == "recording.manifest":
+        log.manifests.append((index, entry["correlation"]["recording"], details.get("manifest")))
     elif action == "approval.granted" and type(details.get("approval")) is str:
         log.granted.setdefault(details["approval"], _summary(entry))

@@ -8,6 +8,7 @@ from jws import ed25519
 
 MAX_NOTE = 65536
 MAX_LINES = 16
+LAST_SECOND = 253402300799      # end of the year 9999
 _SIZE = re.compile(r"0|[1-9][0-9]{0,15}")
 
 
@@ -101,5 +102,7 @@ def cosigned(note: Checkpoint, line: Signature, key: bytes) -> bool:
     if line.key_id != key_id(line.name, 4, key) or len(line.signature) != 72:
         return False
     time = int.from_bytes(line.signature[:8], "big")
+    if time > LAST_SECOND:
+        return False
     message = b"cosignature/v1\ntime %d\n" % time + note.body
     return ed25519(key, line.signature[8:], message)

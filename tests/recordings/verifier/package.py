@@ -14,8 +14,8 @@ MAX_LINE = MIB
 REQUIRED = ("README.txt", "manifest.jws", "receipt.jws", "grant.jws", "package.jws",
             "ticket.json", "policy.json", "asset.json", "audit/entries.ndjson",
             "audit/anchors.ndjson", "audit/checkpoint", "custody.ndjson")
-_LIMITS = {"README.txt": 1, "manifest.jws": 8, "receipt.jws": 8, "grant.jws": 8,
-           "package.jws": 8, "ticket.json": 1, "policy.json": 1, "asset.json": 1,
+_LIMITS = {"README.txt": 1, "manifest.jws": 16, "receipt.jws": 8, "grant.jws": 8,
+           "package.jws": 16, "ticket.json": 1, "policy.json": 1, "asset.json": 1,
            "audit/entries.ndjson": 64, "audit/anchors.ndjson": 64, "audit/checkpoint": 1,
            "audit/earlier.ndjson": 64, "audit/cosignatures": 1, "custody.ndjson": 64}
 _GRANT = re.compile(r"grants/([1-9][0-9]{0,4})\.jws")

@@ -91,13 +91,16 @@ def read_frame(reader: Slice) -> Frame:
     if len(fh) < FH.size:
         raise Cut
     body_len, seq, flags, t0_ms, t1_ms, plain_len = FH.unpack(fh)
+    nonce = reader.take(12)
+    if len(nonce) < 12:
+        raise Cut
     wrong = _check_fh(body_len, flags, plain_len)
     if wrong:
         raise Fault(wrong)
-    rest = reader.take(12 + body_len + 32)
-    if len(rest) < 12 + body_len + 32:
+    rest = reader.take(body_len + 32)
+    if len(rest) < body_len + 32:
         raise Cut
-    return Frame(fh, rest[:12], rest[12:-32], rest[-32:], seq, flags, t0_ms, t1_ms, plain_len)
+    return Frame(fh, nonce, rest[:-32], rest[-32:], seq, flags, t0_ms, t1_ms, plain_len)
 
 
 class SegmentReader:

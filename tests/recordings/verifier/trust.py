@@ -32,8 +32,9 @@ class Trust:
             (item["name"], base.b64url_decode(item["x"])) for item in value["witnesses"]]
         self._keys: Dict[Tuple[str, Optional[str], str], List[dict]] = {}
         for item in value["keys"]:
-            gateway = item["gateway"] if item["use"] == "gateway" else None
-            self._keys.setdefault((item["use"], gateway, item["kid"]), []).append(item)
+            if (item["use"] == "gateway") != (item["gateway"] is not None):
+                raise TrustError("gateway is for keys of use gateway, and for all of them")
+            self._keys.setdefault((item["use"], item["gateway"], item["kid"]), []).append(item)
         for items in self._keys.values():
             _refuse_overlap(items)
         self.checkpoints = [self._known(text) for text in value["checkpoints"]]

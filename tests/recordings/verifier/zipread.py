@@ -78,21 +78,16 @@ def read_at(descriptor: int, start: int, count: int) -> bytes:
 
 
 def _find_end(descriptor: int, length: int) -> Tuple[int, tuple]:
-    """The end of central directory record: the last whose comment ends the file."""
-    tail_size = min(length, _EOCD.size + 65535)
-    tail = read_at(descriptor, length - tail_size, tail_size)
-    at = tail.rfind(b"PK\x05\x06")
-    while at >= 0:
-        if at + _EOCD.size <= tail_size:
-            fields = _EOCD.unpack_from(tail, at)
-            if at + _EOCD.size + fields[7] == tail_size:
-                return length - tail_size + at, fields
-        at = tail.rfind(b"PK\x05\x06", 0, at)
-    raise ZipError("no end of central directory")
+    """The end of central directory record: the last 22 bytes, for there is no comment."""
+    at = length - _EOCD.size
+    fields = _EOCD.unpack(read_at(descriptor, at, _EOCD.size))
+    if fields[0] != b"PK\x05\x06" or fields[7] != 0:
+        raise ZipError("no end of central directory, or a comment after it")
+    return at, fields
 
 
-def _directory(descriptor: int, length: int) -> Tuple[int, int, int]:
-    """Offset, size and count of the central directory."""
+def _directory(descriptor: int, length: int) -> Tuple[int, int]:
+    """Offset and count of the central directory."""
     end, fields = _find_end(descriptor, length)
     _, disk, start_disk, here, count, size, offset, _ = fields
     if 0xFFFF in (disk, start_disk, here, count) or 0xFFFFFFFF in (size, offset):
@@ -112,9 +107,9 @@ def _directory(descriptor: int, length: int) -> Tuple[int, int, int]:
         raise ZipError("a zip of several disks")
     if count > MAX_FILES:
         raise ZipError("more than %d files" % MAX_FILES)
-    if offset + size > end:
+    if offset > end:
         raise ZipError("the central directory is out of bounds")
-    return offset, size, count
+    return offset, count
 
 
 def _zip64(extra: bytes, values: List[int]) -> List[int]:
@@ -142,8 +137,8 @@ def members(descriptor: int, length: int) -> List[Member]:
     """Read the central directory; ZipError when the zip cannot be opened."""
     if length < _EOCD.size:
         raise ZipError("too short for a zip")
-    offset, size, count = _directory(descriptor, length)
-    reader = Slice(descriptor, offset, size)
+    offset, count = _directory(descriptor, length)
+    reader = Slice(descriptor, offset, length - offset)
     found = []
     for _ in range(count):
         raw = reader.take(_CENTRAL.size)
@@ -160,8 +155,6 @@ def members(descriptor: int, length: int) -> List[Member]:
         if method == 0 and not encrypted and plain != packed:
             raise ZipError("a stored file of two sizes")
         found.append(Member(rest[:name_size], method, encrypted, crc, plain, local))
-    if reader.left():
-        raise ZipError("more in the central directory than it says")
     return found
 
 
