@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { type ControlDown, type GatewayEvent, LINK_VERSION } from '../broker/contract/link.ts'
 import { type Clock, systemClock } from '../broker/domain/clock.ts'
 import { newId } from '../broker/domain/ids.ts'
+import type { SessionEnd } from '../broker/domain/words.ts'
 import type { AnchorHead } from '../recordings/format/anchor.ts'
 import { jwsHash } from '../recordings/format/jws.ts'
 import { startScreenModel } from '../recordings/screen-model/start.ts'
@@ -117,6 +118,8 @@ class Gateway implements RunningGateway {
   readonly #typing = typingBoardMemory()
   #space: SpoolSpace = { freeBytes: 0, reserveBytes: 0, aboveReserve: false }
   #recovering: Promise<void> = Promise.resolve()
+  /** How sessions ended whose recordings are not finished yet. */
+  readonly #ends = new Map<string, SessionEnd>()
   #modelLost = false
   #stopping = false
 
@@ -189,7 +192,10 @@ class Gateway implements RunningGateway {
     )
     if (this.#journal.damaged > 0)
       this.#log.error({ lines: this.#journal.damaged }, 'journal lines do not verify and were left out')
+    for (const { event } of this.#journal.waiting())
+      if (event.kind === 'session-closed') this.#ends.set(event.session, event.end)
     await this.#recover({ sessions: [], reported: [] })
+    this.#ends.clear()
     await this.#look()
     this.#screenModel = startScreenModel(entries?.screenModel)
     void this.#screenModel.died.then((error) => {
@@ -201,13 +207,18 @@ class Gateway implements RunningGateway {
     this.#pool = await Pool.start(
       this.#config.workers ?? defaultWorkers(),
       {
-        event: (event) => this.#report(event),
+        event: (event) => {
+          if (event.kind === 'session-closed') this.#ends.set(event.session, event.end)
+          this.#report(event)
+        },
         credential: (ask) => this.#credential(ask),
         closed: (closed) => {
           this.#openedBy.delete(closed.session)
           void this.#anchor(closed.heads)
-          if (closed.sealed) this.#shipper.ship(closed.recording)
-          else void this.#recover({ sessions: [], reported: [closed.session] })
+          if (closed.sealed) {
+            this.#ends.delete(closed.session)
+            this.#shipper.ship(closed.recording)
+          } else void this.#recover({ sessions: [], reported: [closed.session] })
         },
         crashed: (sessions, why) => {
           this.#log.error({ sessions: sessions.map((one) => one.session), why }, 'a session worker died')
@@ -319,6 +330,7 @@ class Gateway implements RunningGateway {
   }): Promise<void> {
     await this.#shipper.tidy()
     const { sign } = this.#identity
+    const lost = new Map(sessions.map((one) => [one.session, one]))
     const recovery = await recoverSpool({
       spool: this.#spool,
       signing: {
@@ -327,18 +339,20 @@ class Gateway implements RunningGateway {
       },
       clock: this.#clock,
       isLive: (recording) => this.#pool?.isLive(recording) ?? false,
+      endOf: (session) => lost.get(session)?.stop?.end ?? this.#ends.get(session) ?? null,
     })
-    const lost = new Map(sessions.map((one) => [one.session, one]))
-    for (const { recording, manifest, problems, lastMs } of recovery.recovered) {
-      const { session, gaps } = manifest
+    for (const { recording, manifest, missing, problems, lastMs } of recovery.recovered) {
+      const { session } = manifest
+      this.#ends.delete(session)
       this.#log.warn({ recording, session, lastMs, problems }, 'recording recovered')
       if (!lost.has(session)) lost.set(session, { session, recording, stop: null })
-      for (const { stream, reason } of gaps)
+      for (const { stream, reason } of missing)
         this.#report({ kind: 'recording-gap', session, stream, reason, at: this.#clock.wall() })
       this.#shipper.ship(recording)
     }
     for (const { recording, reason } of recovery.skipped)
       this.#log.warn({ recording, reason }, 'not recovered')
+    for (const session of reported) this.#ends.delete(session)
     for (const { session, stop } of lost.values()) {
       this.#openedBy.delete(session)
       if (reported.includes(session)) continue

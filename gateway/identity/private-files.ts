@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, open, rename, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 
 /** A file or folder of ours that others could read or change. The message says which, and what to do. */
 export class TooOpen extends Error {
@@ -15,9 +15,13 @@ export class TooOpen extends Error {
   }
 }
 
+/** Makes the folder, its own name on the disk too: what is synced inside it is lost with a folder that is not. */
 export async function privateFolder(path: string): Promise<void> {
-  await mkdir(path, { recursive: true, mode: 0o700 })
-  await refuseOpen(path)
+  const folder = resolve(path)
+  const made = await mkdir(folder, { recursive: true, mode: 0o700 })
+  if (made !== undefined)
+    for (let at = folder; at.length >= made.length; at = dirname(at)) await syncFolder(dirname(at))
+  await refuseOpen(folder)
 }
 
 /** Writes with mode 0600 and fsync, replacing in one step: a crash leaves the old file or the new one. */
@@ -31,7 +35,11 @@ export async function writePrivate(path: string, text: string): Promise<void> {
     await file.close()
   }
   await rename(part, path)
-  const folder = await open(dirname(path), 'r')
+  await syncFolder(dirname(path))
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, 'r')
   try {
     await folder.sync()
   } finally {

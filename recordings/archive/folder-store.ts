@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { link, mkdir, open, rm, stat, statfs } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { EvidenceKey, EvidenceStore } from './evidence-store.ts'
 
@@ -9,10 +9,21 @@ import type { EvidenceKey, EvidenceStore } from './evidence-store.ts'
  * Evidence in a folder. Wrapped keys lie in a tree of their own, because deletion by retention destroys them and
  * leaves the segments, which may lie on write-once storage.
  */
-export async function openFolderStore(folder: string, reserveBytes: number): Promise<EvidenceStore> {
+export async function openFolderStore(path: string, reserveBytes: number): Promise<EvidenceStore> {
+  const folder = resolve(path)
   const incoming = join(folder, 'incoming')
-  await mkdir(incoming, { recursive: true, mode: 0o700 })
+  const made = await mkdir(incoming, { recursive: true, mode: 0o700 })
+  if (made !== undefined)
+    for (let at = incoming; at.length >= made.length; at = dirname(at)) await syncFolder(dirname(at))
   const pathOf = (key: EvidenceKey) => join(folder, /\/keys\//.test(key) ? 'keys' : 'objects', key)
+
+  /**
+   * A name is on the disk only when its folder is, and so is that folder's own name. Whoever made them, and whether that
+   * one has got as far as this: the gateway removes its copy on our word.
+   */
+  const syncNames = async (target: string): Promise<void> => {
+    for (let at = dirname(target); at.startsWith(folder); at = dirname(at)) await syncFolder(at)
+  }
 
   const hashOfFile = async (path: string): Promise<string | null> => {
     const hash = createHash('sha256')
@@ -49,9 +60,11 @@ export async function openFolderStore(folder: string, reserveBytes: number): Pro
           await link(temporary, target)
         } catch (error) {
           if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-          return (await hashOfFile(target)) === sha256 ? 'same' : 'conflict'
+          if ((await hashOfFile(target)) !== sha256) return 'conflict'
+          await syncNames(target)
+          return 'same'
         }
-        await syncFolder(dirname(target))
+        await syncNames(target)
         return 'stored'
       } finally {
         await file.close()

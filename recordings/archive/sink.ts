@@ -200,7 +200,7 @@ export function evidenceSink(store: EvidenceStore, replay: Replay, ports: Archiv
           manifest: hash,
           ended: manifest.ended,
           segments: manifest.segments.length,
-          gaps: manifest.gaps.length,
+          gaps: manifest.gaps.length + manifest.discarded.length,
         },
       })
       const duration = await tx<{ last: number | null }[]>`
@@ -215,6 +215,16 @@ export function evidenceSink(store: EvidenceStore, replay: Replay, ports: Archiv
         await tx`
           INSERT INTO recording_gap (recording, stream, t0_ms, t1_ms, reason)
           VALUES (${session.recording}, ${gap.stream}, ${gap.t0_ms}, ${gap.t1_ms}, ${gap.reason})
+          ON CONFLICT DO NOTHING`
+      }
+      // Of these nothing is there but the number: what is missing begins where the stream before it ends.
+      for (const { stream, number } of manifest.discarded) {
+        await tx`
+          INSERT INTO recording_gap (recording, stream, t0_ms, t1_ms, reason)
+          SELECT ${session.recording}, ${stream}, coalesce(max(t1_ms), 0), coalesce(max(t1_ms), 0),
+            ${`nothing of segment ${number} was written`}
+          FROM recording_segment
+          WHERE recording = ${session.recording} AND stream = ${stream} AND number < ${number}
           ON CONFLICT DO NOTHING`
       }
       return { entry: id }

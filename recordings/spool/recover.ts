@@ -4,6 +4,7 @@ import type { CryptoKey } from 'jose'
 import type { Clock } from '../../broker/domain/clock.ts'
 import { JWS_TYPES } from '../../broker/domain/grant.ts'
 import { isId } from '../../broker/domain/ids.ts'
+import type { SessionEnd, Stream } from '../../broker/domain/words.ts'
 import { jwsHash, signJws } from '../format/jws.ts'
 import { type Manifest, manifest as manifestSchema } from '../format/manifest.ts'
 import { type Disk, nodeDisk } from '../recorder/disk.ts'
@@ -18,6 +19,8 @@ export interface RecoverOptions {
   clock: Clock
   /** Recordings of this process, which are not over. */
   isLive?: (recording: string) => boolean
+  /** How a session ended, where that is known though its recording was not finished. */
+  endOf?: (session: string) => SessionEnd | null
   disk?: Disk
 }
 
@@ -30,6 +33,8 @@ export interface RecoveredRecording {
   /** Last moment that verifies, ms since the session's start. */
   lastMs: number
   tornBytes: number
+  /** Every stretch that is missing, as the manifest declares it: the gaps, and what nothing is left of. */
+  missing: { stream: Stream; reason: string }[]
   /** What doesn't fit a crash and somebody must look at. */
   problems: string[]
 }
@@ -39,6 +44,9 @@ export interface Recovery {
   /** Folders that hold nothing to recover (a crash before the recording was open), and those that can't be read. */
   skipped: { recording: string; reason: string }[]
 }
+
+/** Why a recording stops, in its gaps. */
+const REASON = 'gateway crash'
 
 /**
  * Finishes the recordings that a crash left without a manifest, by verifying chains, without decrypting. Run before
@@ -64,9 +72,9 @@ export async function recoverSpool(options: RecoverOptions): Promise<Recovery> {
 async function recoverRecording(
   folder: string,
   recording: string,
-  { signing, clock, disk = nodeDisk }: RecoverOptions,
+  { signing, clock, endOf, disk = nodeDisk }: RecoverOptions,
 ): Promise<RecoveredRecording | null> {
-  const found = await salvage(folder, { reason: 'gateway crash', endedAtMs: null })
+  const found = await salvage(folder, { reason: REASON, endedAtMs: null })
   const record = (await readRecord(folder)) ?? recordOf(found)
   if (!record || record.recording !== recording) return null
   const { grants, approvals, ticket, ...names } = record
@@ -74,7 +82,7 @@ async function recoverRecording(
     ...names,
     ended: 'recovered',
     supersedes: null,
-    session_end: 'gateway-stopped',
+    session_end: endOf?.(record.session) ?? 'gateway-stopped',
     signed_at_ms: clock.wall(),
     ...found.parts,
     hashes: { grants, approvals, ticket, files: [] },
@@ -88,6 +96,13 @@ async function recoverRecording(
     hash: jwsHash(jws),
     lastMs: found.lastMs,
     tornBytes: found.parts.segments.reduce((sum, segment) => sum + segment.torn_bytes, 0),
+    missing: [
+      ...manifest.gaps.map(({ stream, reason }) => ({ stream, reason })),
+      ...manifest.discarded.map(({ stream, number }) => ({
+        stream,
+        reason: `${REASON}: nothing of segment ${number} was written`,
+      })),
+    ],
     problems: found.problems,
   }
 }

@@ -86,6 +86,18 @@ async function salvageStream(
     if (!reader.final) found.parts.gaps.push(gapAfter(stream, number, reader, options))
   }
   found.lastMs = Math.max(found.lastMs, lastMs)
+  declareEnd(stream, found.parts)
+}
+
+/**
+ * A stream that was never closed goes on after its last whole segment, and the manifest must say so: the next number
+ * holds nothing, whether its file was made or not. A segment that breaks off says it by its gap, a file without a whole
+ * header by being discarded.
+ */
+function declareEnd(stream: Stream, { segments, discarded }: Salvaged['parts']): void {
+  const last = segments.findLast((segment) => segment.stream === stream)
+  if ((last && !last.final) || discarded.some((one) => one.stream === stream)) return
+  discarded.push({ stream, number: last ? last.number + 1 : 0, bytes: 0 })
 }
 
 function gapAfter(

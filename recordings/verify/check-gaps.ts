@@ -48,7 +48,17 @@ export class GapLedger {
     for (const key of this.#declared.keys()) {
       findings.fail(CHECK, 'gap-unfounded', key, 'the manifest declares a gap that the chain does not have')
     }
-    findings.passed(CHECK, this.#count === 0 ? 'nothing was left out' : `${this.#count} gaps, all declared`)
+    const { discarded } = manifest
+    findings.passed(
+      CHECK,
+      this.#count + discarded.length === 0
+        ? 'nothing was left out'
+        : `${this.#count} gaps and ${discarded.length} segments that hold nothing, all declared`,
+    )
+    for (const { stream, number, bytes } of discarded) {
+      const after = number === 0 ? 'nothing' : `nothing after segment ${number - 1}`
+      findings.note(`${stream}: ${after} was recorded; segment ${number} never became whole (${bytes} bytes)`)
+    }
     for (const gap of manifest.gaps) {
       const length = ((gap.t1_ms - gap.t0_ms) / 1000).toFixed(1)
       findings.note(`gap in ${gap.stream} at ${(gap.t0_ms / 1000).toFixed(1)} s, ${length} s: ${gap.reason}`)

@@ -36,15 +36,19 @@ afterAll(async () => {
 
 const recover = (spool: string) => recoverSpool({ spool, signing: fixture.keys.signing, clock: systemClock })
 
-/** Floods in a process of its own, kills it after `ms`, and returns the last heads that it called durable. */
+/**
+ * Floods in a process of its own until it is killed, by us after so many ms or by itself where a file would be made;
+ * returns the last heads that it called durable.
+ */
 async function killed(
   spool: string,
-  ms: number,
+  when: { ms: number } | { making: string },
   rate: number,
 ): Promise<{ recording: string; heads: Head[] }> {
   const grant = newGrant(fixture.keys)
   const script = new URL('./recorder-crash-child.ts', import.meta.url).pathname
   const args = [script, spool, JSON.stringify(grant), exportSigning(fixture.keys), String(rate)]
+  if ('making' in when) args.push(when.making)
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   children.push(child)
   let heads: Head[] = []
@@ -57,10 +61,12 @@ async function killed(
     })
     child.once('exit', () => reject(new Error('the child ended by itself')))
   })
-  await ready
   const ended = new Promise<void>((resolve) => lines.once('close', resolve))
-  await new Promise((resolve) => setTimeout(resolve, ms))
-  child.kill('SIGKILL')
+  await ready
+  if ('ms' in when) {
+    await new Promise((resolve) => setTimeout(resolve, when.ms))
+    child.kill('SIGKILL')
+  }
   await ended
   return { recording: grant.recording, heads }
 }
@@ -76,7 +82,7 @@ describe('after kill -9', () => {
     async (ms, rate) => {
       const spool = join(fixture.spool, newId())
       await mkdir(spool)
-      const { recording, heads } = await killed(spool, ms, rate)
+      const { recording, heads } = await killed(spool, { ms }, rate)
       const { recovered, skipped } = await recover(spool)
       expect(skipped).toEqual([])
       expect(recovered).toHaveLength(1)
@@ -84,14 +90,16 @@ describe('after kill -9', () => {
       const manifest = await readManifest(found!.jws, fixture.keys)
       expect(found!.problems).toEqual([])
       expect(manifest).toMatchObject({ recording, ended: 'recovered', session_end: 'gateway-stopped' })
-      // Killed between two segments, the last one of a stream is final: "recovered" alone says that more may be missing.
+      // Each stream says where it stops: by the gap of a segment that breaks off, or by a number that holds nothing.
       const torn = manifest.segments.filter(({ final }) => !final)
       const place = ({ stream, segment, seq }: { stream: string; segment: number; seq: number }) =>
         `${stream}/${segment}/${seq}`
       expect(manifest.gaps.map(place)).toEqual(
         torn.map(({ stream, number, chunks }) => place({ stream, segment: number, seq: chunks })),
       )
-      expect(new Set(manifest.gaps.map(({ reason }) => reason))).toEqual(new Set(['gateway crash']))
+      for (const { reason } of manifest.gaps) expect(reason).toBe('gateway crash')
+      expect([...torn, ...manifest.discarded].map(({ stream }) => stream).sort()).toEqual(['input', 'screen'])
+      expect(found!.missing).toHaveLength(2)
       // Every head that was ever called durable is inside what verifies.
       for (const head of heads) {
         const segment = manifest.segments.find(
@@ -118,6 +126,49 @@ describe('after kill -9', () => {
     },
     60_000,
   )
+})
+
+describe('killed between two segments', () => {
+  const crash = 'gateway crash'
+  const nothing = (segment: number) => `${crash}: nothing of segment ${segment} was written`
+
+  test('the manifest says that the screen went on', async () => {
+    const spool = join(fixture.spool, newId())
+    await mkdir(spool)
+    const { recording } = await killed(spool, { making: 'screen/1.spr' }, 1_000_000)
+    const [found] = (await recover(spool)).recovered
+    const { segments, gaps, discarded } = await readManifest(found!.jws, fixture.keys)
+    expect(found).toMatchObject({ recording, problems: [] })
+    expect(segments).toMatchObject([
+      { stream: 'screen', number: 0, final: true },
+      { stream: 'input', number: 0, final: false },
+    ])
+    expect(gaps).toMatchObject([{ stream: 'input', segment: 0, reason: crash }])
+    expect(discarded).toEqual([{ stream: 'screen', number: 1, bytes: 0 }])
+    expect(found!.missing).toEqual([
+      { stream: 'input', reason: crash },
+      { stream: 'screen', reason: nothing(1) },
+    ])
+  })
+
+  test('and nobody takes a recording for complete whose manifest alone was not written', async () => {
+    const spool = join(fixture.spool, newId())
+    await mkdir(spool)
+    await killed(spool, { making: 'manifest.jws' }, 1000)
+    const [found] = (await recover(spool)).recovered
+    const { ended, segments, gaps, discarded } = await readManifest(found!.jws, fixture.keys)
+    expect({ ended, gaps }).toEqual({ ended: 'recovered', gaps: [] })
+    expect(segments.every(({ final }) => final)).toBe(true)
+    const last = (stream: string) => segments.filter((one) => one.stream === stream).length
+    expect(discarded).toEqual([
+      { stream: 'screen', number: last('screen'), bytes: 0 },
+      { stream: 'input', number: last('input'), bytes: 0 },
+    ])
+    expect(found!.missing.map(({ reason }) => reason)).toEqual([
+      nothing(last('screen')),
+      nothing(last('input')),
+    ])
+  })
 })
 
 describe('recovery', () => {
@@ -149,7 +200,7 @@ describe('recovery', () => {
       if (segment) {
         expect(segment.bytes + segment.torn_bytes).toBe(length)
         await openSegment(spool, recording, 'screen', 0, fixture.keys.replay.private, segment.bytes)
-      } else expect(found!.manifest.discarded).toEqual([{ stream: 'screen', number: 0, bytes: length }])
+      } else expect(found!.manifest.discarded).toContainEqual({ stream: 'screen', number: 0, bytes: length })
       expect((await readFile(screen)).equals(whole.subarray(0, length))).toBe(true)
       await rm(join(spool, recording, 'manifest.jws'))
     }
@@ -168,6 +219,31 @@ describe('recovery', () => {
     const [found] = (await recover(spool)).recovered
     expect(found?.problems.join()).toContain('screen: segment 0: chunk-altered')
     expect(found?.manifest.segments[0]?.torn_bytes).toBeGreaterThan(0)
+  })
+
+  test('declares a stream of which there is nothing', async () => {
+    const { spool, recording } = await closedWithoutManifest()
+    const ends = async () => (await recover(spool)).recovered[0]?.manifest.discarded
+    expect(await ends()).toEqual([
+      { stream: 'screen', number: 1, bytes: 0 },
+      { stream: 'input', number: 1, bytes: 0 },
+    ])
+    await rm(join(spool, recording, 'manifest.jws'))
+    await rm(join(spool, recording, 'input', '0.spr'))
+    expect(await ends()).toEqual([
+      { stream: 'screen', number: 1, bytes: 0 },
+      { stream: 'input', number: 0, bytes: 0 },
+    ])
+  })
+
+  test('says how the session ended where that is known', async () => {
+    const { spool, recording } = await closedWithoutManifest()
+    const options = { spool, signing: fixture.keys.signing, clock: systemClock }
+    const { recovered } = await recoverSpool({ ...options, endOf: () => 'operator-stopped' })
+    expect(recovered[0]?.manifest).toMatchObject({ recording, session_end: 'operator-stopped' })
+    await rm(join(spool, recording, 'manifest.jws'))
+    const unknown = await recoverSpool({ ...options, endOf: () => null })
+    expect(unknown.recovered[0]?.manifest.session_end).toBe('gateway-stopped')
   })
 
   test('leaves alone what is live, what is no recording, and what holds nothing', async () => {

@@ -117,6 +117,17 @@ export const WHOLE: Case[] = [
       m.discarded = [{ stream: 'screen', number: 2, bytes: 7 }]
     },
   }),
+  // The crash came between two segments: the next number of the screen holds nothing.
+  truncated('truncated-between-segments', {
+    recovered: true,
+    segments: onSegment('screen', 1, (plan) => {
+      plan.chunks.push({ t0: 326_000, t1: 326_000, meta: { final: true } })
+      plan.torn = 0
+    }),
+    manifest: (m) => {
+      m.discarded = [{ stream: 'screen', number: 2, bytes: 0 }]
+    },
+  }),
   truncated('truncated-recovered', { recovered: true }),
 ]
 
