@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, cp, mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { CompactSign, calculateJwkThumbprint, type JWK } from 'jose'
@@ -53,6 +53,8 @@ export interface Plant {
     who: ApiClient,
     change?: { origin?: string },
   ): Promise<Terminal>
+  /** Another broker of the same installation: its own data folder with the same keys; the database must be external. */
+  anotherBroker(): Promise<RunningBroker>
   /** Stops the broker and starts it again on the same folder and ports; the gateway and its sessions go on. */
   restartBroker(): Promise<void>
   close(): Promise<void>
@@ -87,8 +89,10 @@ export async function startPlant(
       connectTo: { host: '127.0.0.1', port: broker.web.port },
     })
   let gateway: RunningGateway | null = null
+  const others: RunningBroker[] = []
   const close = async () => {
     await gateway?.stop()
+    for (const other of others) await other.stop()
     await broker.stop()
     await rm(dataDir, { recursive: true, force: true })
   }
@@ -278,6 +282,15 @@ export async function startPlant(
       },
       socket: (opening, who, socketChange = {}) =>
         Terminal.connect(broker, opening, who, socketChange.origin ?? broker.origin.origin),
+      async anotherBroker() {
+        const folder = path.join(dataDir, `broker-${others.length + 2}`)
+        await mkdir(folder, { mode: 0o700 })
+        for (const name of ['keys', 'tls'])
+          await cp(path.join(settings.dataDir, name), path.join(folder, name), { recursive: true })
+        const other = await startBroker({ ...settings, dataDir: folder }, house)
+        others.push(other)
+        return other
+      },
       async restartBroker() {
         const { web, link } = broker
         await broker.stop()

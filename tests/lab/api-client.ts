@@ -21,7 +21,7 @@ export type ConnectTo = { host: string; port: number } | { socketPath: string }
 export class ApiClient {
   readonly origin: string
   readonly passkey: SoftwareAuthenticator
-  readonly cookies = new Map<string, string>()
+  readonly cookies: Map<string, string>
   readonly #ca: string | undefined
   readonly #connectTo: ConnectTo | undefined
   #csrf: string | null = null
@@ -30,11 +30,22 @@ export class ApiClient {
    * `origin` is what a browser would show; `connectTo` where the server really listens (the public name need not
    * resolve in a test); `ca` (PEM) is what its certificate is trusted by. Nothing here ignores a certificate error.
    */
-  constructor(origin: string, options: { ca?: string; connectTo?: ConnectTo } = {}) {
+  constructor(origin: string, options: { ca?: string; connectTo?: ConnectTo; same?: ApiClient } = {}) {
     this.origin = origin
-    this.passkey = new SoftwareAuthenticator(origin)
+    this.passkey = options.same?.passkey ?? new SoftwareAuthenticator(origin)
+    this.cookies = options.same?.cookies ?? new Map()
+    this.#csrf = options.same ? options.same.#csrf : null
     this.#ca = options.ca
     this.#connectTo = options.connectTo
+  }
+
+  /** The same browser, sent to another broker of the installation, as whatever stands before them does. */
+  at(connectTo: ConnectTo): ApiClient {
+    return new ApiClient(this.origin, {
+      ...(this.#ca === undefined ? {} : { ca: this.#ca }),
+      connectTo,
+      same: this,
+    })
   }
 
   /** The cookies as a browser would send them. */
