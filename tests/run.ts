@@ -13,11 +13,11 @@ import { installLab, labMode } from './lab/lab.ts'
 const BUDGET: Record<string, number> = {
   architecture: 0.5,
   unit: 1.5,
-  recordings: 3,
+  recordings: 5,
   broker: 7,
   gateway: 4,
-  attacks: 6,
-  failures: 5,
+  attacks: 7,
+  failures: 6,
   journeys: 6,
 }
 const TOTAL_MINUTES = 25

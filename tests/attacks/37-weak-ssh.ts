@@ -31,12 +31,15 @@ export function weakSsh(system: () => System): void {
         port: modern.port,
         config: { algorithms: algorithms as never },
       })
-      const { terminal, id } = await story.open(await story.approved(target))
-      const closed = await terminal.state('closed')
-      expect([closed.end, closed.message]).toEqual(['open-failed', expect.stringMatching(sentence)])
-      expect(host.attempts, JSON.stringify(algorithms)).toEqual([])
-      expect((await story.entries(id)).map(({ action }) => action)).not.toContain('credential.handed-out')
-      await host.close()
+      try {
+        const { terminal, id } = await story.open(await story.approved(target))
+        const closed = await terminal.state('closed')
+        expect([closed.end, closed.message]).toEqual(['open-failed', expect.stringMatching(sentence)])
+        expect(host.attempts, JSON.stringify(algorithms)).toEqual([])
+        expect((await story.entries(id)).map(({ action }) => action)).not.toContain('credential.handed-out')
+      } finally {
+        await host.close()
+      }
     }
     const again = await startHostileAsset({ hostKey, port: modern.port })
     const { terminal } = await story.open(await story.approved(target))

@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 /**
@@ -21,4 +21,15 @@ export function mutated(mutation: Mutation, root = join(import.meta.dirname, '..
   if (parts.length !== 2)
     throw new Error(`${mutation.file} holds the text to replace ${parts.length - 1} times: ${mutation.find}`)
   return parts.join(mutation.replace)
+}
+
+/** What runs a row: the test file of that name, or the one that runs it beside others. */
+export function testsOf(row: string): string[] {
+  const files = readdirSync(import.meta.dirname).filter((file) => file.endsWith('.test.ts'))
+  if (files.includes(`${row}.test.ts`)) return [`tests/attacks/${row}.test.ts`]
+  const shared = files.find((file) =>
+    readFileSync(join(import.meta.dirname, file), 'utf8').includes(`'${row}'`),
+  )
+  if (!shared) throw new Error(`no test runs the row ${row}`)
+  return [`tests/attacks/${shared}`, '-t', row]
 }

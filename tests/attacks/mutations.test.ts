@@ -1,7 +1,5 @@
-import { existsSync } from 'node:fs'
-import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { mutated } from './mutation.ts'
+import { mutated, testsOf } from './mutation.ts'
 import { MUTATIONS } from './mutations.ts'
 
 /** mutate.ts makes them; here it is only held that they can still be made. */
@@ -9,7 +7,7 @@ describe('mutations', () => {
   for (const [test, mutations] of Object.entries(MUTATIONS))
     for (const mutation of mutations)
       it(`${test} without "${mutation.removes}" can be made`, () => {
-        expect(existsSync(join(import.meta.dirname, `${test}.test.ts`))).toBe(true)
+        expect(testsOf(test)).not.toEqual([])
         expect(mutated(mutation)).toContain(mutation.replace)
       })
 })
