@@ -34,10 +34,9 @@ export function changedHostKey(system: () => System): void {
       const { alarms } = await story.paul.call('GET /api/integrity', {})
       expect(alarms.filter(({ kind }) => kind === 'target-identity-changed')).toHaveLength(1)
       // The new key does not become the pinned one by having been seen: an administrator has to find out first.
-      const again = await story.vera.ask('POST /api/requests/:id/session', {
-        params: { id: await story.approved(target) },
-        body: { noticeVersion: 1 },
-      })
+      const params = { id: await story.approved(target) }
+      const { version: noticeVersion } = await story.vera.call('GET /api/requests/:id/notice', { params })
+      const again = await story.vera.ask('POST /api/requests/:id/session', { params, body: { noticeVersion } })
       expect(again.body).toMatchObject({ reasons: [{ code: 'identity-not-accepted' }] })
     } finally {
       await impostor.close()
