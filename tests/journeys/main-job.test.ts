@@ -106,6 +106,11 @@ describe.skipIf(missing !== null)(`the main job${missing ? ` (skipped: ${missing
       await setUpInBrowser(page(who), link)
       return id
     }
+    // Who came in by a passkey that nobody confirmed invites nobody.
+    const first = page('administrator')
+    await first.goto(`${plant.origin}/admin/people/${plant.adminId}`)
+    await first.getByRole('button', { name: 'Confirm' }).click()
+    await first.getByText(/^Confirmed by/).waitFor()
     await invited('vendor', 'Vera Kowalski', 'vendor')
     const manager = await invited('manager', 'Max Huber', 'approver')
     await invited('operator', 'Oleg Brandt', 'operator')
