@@ -36,7 +36,10 @@ export function changedHostKey(system: () => System): void {
       // The new key does not become the pinned one by having been seen: an administrator has to find out first.
       const params = { id: await story.approved(target) }
       const { version: noticeVersion } = await story.vera.call('GET /api/requests/:id/notice', { params })
-      const again = await story.vera.ask('POST /api/requests/:id/session', { params, body: { noticeVersion } })
+      const again = await story.vera.ask('POST /api/requests/:id/session', {
+        params,
+        body: { noticeVersion },
+      })
       expect(again.body).toMatchObject({ reasons: [{ code: 'identity-not-accepted' }] })
     } finally {
       await impostor.close()
