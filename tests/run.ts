@@ -6,7 +6,7 @@
  */
 import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { installLab, labMode } from './lab/lab.ts'
 
 /** Minutes that a suite may take on two cores; all together have TOTAL_MINUTES. */
@@ -42,6 +42,7 @@ mkdirSync(output, { recursive: true })
 const missing = installLab()
 const total: Counts = { passed: 0, failed: 0, skipped: 0 }
 const skippedNames: string[] = []
+const failures: string[] = []
 const mustEnd = Date.now() + (process.argv.includes('--long') ? (LONG.long ?? 0) : TOTAL_MINUTES) * 60_000
 for (const suite of suites) {
   const started = Date.now()
@@ -59,6 +60,8 @@ for (const suite of suites) {
 }
 if (missing.length > 0) console.log(`SALLYPORT_LAB=${labMode()}: without ${missing.join('; ')}`)
 for (const name of skippedNames) console.log(`skipped: ${name}`)
+// Once more at the end: whoever sees only the tail of a long log must still learn what broke.
+for (const failure of failures) console.log(`failed: ${failure}`)
 console.log(`${total.passed} passed, ${total.failed} failed`)
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1)
 
@@ -90,8 +93,15 @@ async function runSuite(suite: string, budgetMs: number): Promise<Counts> {
   const code = await new Promise<number>((done) => child.once('close', (status) => done(status ?? 1)))
   clearTimeout(timer)
   const counts = readReport(report)
-  if (counts === null) return { passed: 0, failed: 1, skipped: 0 }
-  if (late || (code !== 0 && counts.failed === 0)) counts.failed += 1
+  if (late) failures.push(`${suite}: over its budget`)
+  if (counts === null) {
+    if (!late) failures.push(`${suite}: ended without a report (exit ${code})`)
+    return { passed: 0, failed: 1, skipped: 0 }
+  }
+  if (late || (code !== 0 && counts.failed === 0)) {
+    if (!late) failures.push(`${suite}: exit ${code} though every test passed: an error outside a test, or a hook`)
+    counts.failed += 1
+  }
   return counts
 }
 
@@ -100,7 +110,12 @@ function readReport(path: string): Counts | null {
     numPassedTests: number
     numFailedTests: number
     numPendingTests: number
-    testResults: { assertionResults: { status: string; fullName: string }[] }[]
+    testResults: {
+      name: string
+      status: string
+      message: string
+      assertionResults: { status: string; fullName: string; failureMessages: string[] }[]
+    }[]
   }
   let report: Report
   try {
@@ -111,6 +126,12 @@ function readReport(path: string): Counts | null {
   for (const file of report.testResults) {
     for (const test of file.assertionResults) {
       if (test.status === 'pending' || test.status === 'skipped') skippedNames.push(test.fullName)
+      if (test.status === 'failed') {
+        failures.push(`${test.fullName}: ${(test.failureMessages[0] ?? '').slice(0, 600)}`)
+      }
+    }
+    if (file.status === 'failed' && file.message !== '') {
+      failures.push(`${basename(file.name)}: ${file.message.slice(0, 600)}`)
     }
   }
   return { passed: report.numPassedTests, failed: report.numFailedTests, skipped: report.numPendingTests }
