@@ -58,14 +58,15 @@ function gateway({ port, ca, target }: { port: number; ca: string; target: Targe
   inner.on('upgrade', (asked, socket, head) =>
     sockets.handleUpgrade(asked, socket, head, (ws) => {
       const client = new Client()
-      client.on('ready', () =>
+      client.on('ready', () => {
+        client.setNoDelay(true)
         client.shell({ term: 'xterm-256color' }, (error, channel) => {
           if (error) throw error
           channel.on('data', (bytes: Buffer) => ws.send(bytes))
           ws.on('message', (bytes: Buffer) => channel.write(bytes))
           ws.on('close', () => client.destroy())
-        }),
-      )
+        })
+      })
       client.connect({
         host: '127.0.0.1',
         port: target.port,

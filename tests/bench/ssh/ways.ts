@@ -131,11 +131,14 @@ export async function floorWay(sshd: LabSshd): Promise<Way & { stop(): Promise<v
   const child = fork(join(import.meta.dirname, 'floor-process.ts'), {
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   })
-  child.send({ port: sshd.port, user: sshd.user, privateKey: sshd.privateKey })
-  const [{ port, ca, host }] = (await once(child, 'message')) as [{ port: number; ca: string; host: string }]
   return {
     name: 'floor',
     async open() {
+      // Only now: the leg that it dials is given up after a minute without a request.
+      child.send({ port: sshd.port, user: sshd.user, privateKey: sshd.privateKey })
+      const [{ port, ca, host }] = (await once(child, 'message')) as [
+        { port: number; ca: string; host: string },
+      ]
       const socket = new WebSocket(`wss://127.0.0.1:${port}`, {
         ca,
         perMessageDeflate: false,
