@@ -19,7 +19,7 @@ export const MUTATIONS: Record<string, readonly Mutation[]> = {
     },
     {
       removes: 'an asset that goes on trying ends its session',
-      file: 'gateway/session/session.ts',
+      file: 'gateway/session/asset-side.ts',
       find: 'const MOST_REFUSED_CHANNELS = 20',
       replace: 'const MOST_REFUSED_CHANNELS = 20_000',
     },
@@ -261,7 +261,7 @@ export const MUTATIONS: Record<string, readonly Mutation[]> = {
     {
       removes: 'a failed recording ends or holds its session',
       file: 'gateway/session/session.ts',
-      find: "    this.#ends('recording-failed')\n",
+      find: "        this.#ends('recording-failed')\n",
       replace: '',
     },
     {
@@ -282,10 +282,10 @@ export const MUTATIONS: Record<string, readonly Mutation[]> = {
   '17-credentials': [
     {
       removes: 'the address stays with the gateway',
-      file: 'gateway/session/session.ts',
-      find: '      asset: this.#grant.asset.name,\n      account:',
+      file: 'gateway/session/state-view.ts',
+      find: '    asset: grant.asset.name,\n    account:',
       // biome-ignore lint/suspicious/noTemplateCurlyInString: source text
-      replace: '      asset: `${this.#grant.asset.name} at ${this.#grant.address.host}`,\n      account:',
+      replace: '    asset: `${grant.asset.name} at ${grant.address.host}`,\n    account:',
     },
     {
       removes: 'the credential stays with the gateway',

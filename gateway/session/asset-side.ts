@@ -1,0 +1,119 @@
+import type { Clock } from '../../broker/domain/clock.ts'
+import type { SessionEnd } from '../../broker/domain/words.ts'
+import { endOf } from '../ssh/failure.ts'
+import type { SessionPorts } from './ports.ts'
+import type { SourceEvents } from './source.ts'
+import type { TerminalSide } from './terminal-side.ts'
+
+/** Each refused channel is an entry in the log: an asset that goes on trying is not let to fill it (threat 32). */
+const MOST_REFUSED_CHANNELS = 20
+/** An asset that doesn't answer a polite end loses its socket after this. */
+const PARTING_MS = 2500
+
+export interface AssetHost {
+  session: string
+  clock: Clock
+  terminal: TerminalSide
+  open: SessionPorts['open']
+  /** Fingerprints that the grant names. */
+  expected(): string[]
+  report: SessionPorts['report']
+  mark(text: string): void
+  isEnding(): boolean
+  finish(end: SessionEnd, message: string | null): void
+}
+
+/** The connection to the asset: reached once, watched for what it must not do, and taken away. */
+export class AssetSide {
+  readonly #host: AssetHost
+  readonly #abort = new AbortController()
+  readonly #gone = Promise.withResolvers<void>()
+  #refusedChannels = 0
+  #closedAfterMs: number | null = null
+
+  constructor(host: AssetHost) {
+    this.#host = host
+  }
+
+  /** From the cause of the end to the socket being closed, ms. */
+  get closedAfterMs(): number | null {
+    return this.#closedAfterMs
+  }
+
+  /** Null when the session is over: before it was reached, or because it was not. */
+  async reach(size: { cols: number; rows: number }): Promise<{
+    identity: { algorithm: string; fingerprint: string }
+    algorithms: Record<string, string>
+  } | null> {
+    const answer = await this.#host.open(size, this.#events(), this.#abort.signal)
+    if (this.#host.isEnding()) {
+      if (answer.ok) answer.opened.source.destroy()
+      return null
+    }
+    if (!answer.ok) {
+      const { code, message, seen } = answer.failure
+      if (seen) this.#identityChanged(seen.fingerprint)
+      this.#host.finish(endOf(code, false), message)
+      return null
+    }
+    const { source, identity, algorithms } = answer.opened
+    this.#host.terminal.use(source)
+    return { identity, algorithms }
+  }
+
+  #events(): SourceEvents {
+    const { terminal } = this.#host
+    return {
+      output: (bytes) => terminal.took(bytes),
+      drain: () => terminal.drained(),
+      channelRefused: (channel) => this.#channelRefused(channel),
+      closed: (code, seen) => {
+        terminal.flush()
+        if (seen && !this.#host.isEnding()) this.#identityChanged(seen.fingerprint)
+        this.#host.finish(endOf(code, true), null)
+        this.#gone.resolve()
+      },
+    }
+  }
+
+  #channelRefused(channel: string): void {
+    const { session, clock } = this.#host
+    if (this.#host.isEnding()) return
+    this.#refusedChannels += 1
+    if (this.#refusedChannels > MOST_REFUSED_CHANNELS) {
+      this.#host.finish('protocol-violation', 'The asset kept trying to open channels of its own.')
+      return
+    }
+    this.#host.mark(`refused: the asset tried to open ${channel}`)
+    this.#host.report({ kind: 'channel-refused', session, channel, at: clock.wall() })
+  }
+
+  #identityChanged(seen: string): void {
+    const { session, clock, expected } = this.#host
+    this.#host.report({ kind: 'identity-changed', session, expected: expected(), seen, at: clock.wall() })
+  }
+
+  /** Politely; `partWith` waits for it. */
+  end(): void {
+    this.#abort.abort()
+    this.#host.terminal.end()
+  }
+
+  /** The socket is closed when this returns. */
+  drop(since: number): void {
+    this.#abort.abort()
+    this.#host.terminal.destroy()
+    this.#closedAfterMs ??= Math.max(0, this.#host.clock.monotonic() - since)
+  }
+
+  /** Waits for a polite end, not for long. */
+  async partWith(since: number): Promise<void> {
+    if (this.#host.terminal.isOpen) {
+      const late = Promise.withResolvers<void>()
+      const timer = this.#host.clock.after(PARTING_MS, () => late.resolve())
+      await Promise.race([this.#gone.promise, late.promise])
+      timer.cancel()
+    }
+    this.drop(since)
+  }
+}
