@@ -74,6 +74,7 @@ export function gatewayRoutes(deps: GatewayRoutesDeps): Pick<Handlers, GatewayKe
       lastSeenAt: (now ? new Date(now.lastSeenAt) : row.lastSeenAt)?.toISOString() ?? null,
       clockOffsetMs: clocks.gatewayOffset(row.id) ?? row.clockOffsetMs,
       sessions: health?.sessions ?? null,
+      workers: health?.workers ?? null,
       freeBytes: health?.freeBytes ?? row.freeBytes,
       reserveBytes: health?.reserveBytes ?? row.reserveBytes,
       spooledRecordings: health?.spooledRecordings ?? row.spooledRecordings,

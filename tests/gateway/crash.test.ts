@@ -1,5 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -55,6 +55,47 @@ describe.skipIf(missing)(`a gateway that is killed${missing ? ` (skipped: ${miss
       expect(screen?.chunks).toBeGreaterThan(0)
       expect(broker.hello).toMatchObject({ sessions: [] })
       await until(async () => (await readdir(join(dataDir, 'spool'))).length === 0, 'empty spool')
+    } finally {
+      child.kill('SIGKILL')
+      await broker.stop()
+      await rm(dataDir, { recursive: true, force: true })
+    }
+  })
+
+  it('killed before it heard that its events are committed, says which run they are of', async () => {
+    const broker = await TestBroker.start()
+    const dataDir = await mkdtemp(join(tmpdir(), 'sallyport-unheard-'))
+    await enrol({ token: broker.token, broker: broker.url, dataDir, name: 'gw' })
+    const start = async (): Promise<ChildProcess> => {
+      const child = fork(new URL('./gateway-process.ts', import.meta.url), [dataDir], { stdio: 'inherit' })
+      await until(() => broker.control !== null && broker.hello !== null, 'link', 20_000)
+      return child
+    }
+    let child = await start()
+    try {
+      const boot = broker.hello?.boot
+      broker.forgetsToAnswer = true
+      const { grant } = await openSession({ broker } as House, lab)
+      await broker.command(grant, 'stop')
+      await broker.closed(grant)
+      child.kill('SIGKILL')
+      await until(() => broker.control === null, 'lost link')
+      broker.hello = null
+      broker.forgetsToAnswer = false
+      // And somebody takes a line out of its journal meanwhile.
+      const [file = ''] = await readdir(join(dataDir, 'journal'))
+      const lines = (await readFile(join(dataDir, 'journal', file), 'utf8')).split('\n')
+      await writeFile(join(dataDir, 'journal', file), lines.toSpliced(1, 1).join('\n'))
+      child = await start()
+      const ends = () =>
+        broker.events.flatMap((event, index) =>
+          event.kind === 'session-closed' && event.session === grant.session ? [broker.boots[index]] : [],
+        )
+      await until(() => ends().length === 2, 'it is said again')
+      expect(ends()).toEqual([null, boot])
+      await until(() => broker.events.some((event) => event.kind === 'gateway-problem'), 'the damage')
+      const problems = broker.events.filter((event) => event.kind === 'gateway-problem')
+      expect(problems).toMatchObject([{ code: 'journal-damaged', session: null }])
     } finally {
       child.kill('SIGKILL')
       await broker.stop()

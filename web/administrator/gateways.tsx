@@ -77,7 +77,15 @@ export function Component() {
                             </div>
                           ) : null}
                         </td>
-                        <td className="num-cell">{gateway.sessions ?? '—'}</td>
+                        <td className="num-cell">
+                          {gateway.sessions ?? '—'}
+                          {gateway.workers && gateway.workers.running < gateway.workers.configured ? (
+                            <Status
+                              tone="alarm"
+                              word={`${gateway.workers.running} of ${gateway.workers.configured} session threads`}
+                            />
+                          ) : null}
+                        </td>
                         <td className="num-cell">
                           {gateway.freeBytes === null ? (
                             '—'

@@ -110,6 +110,8 @@ const Gateway = z.strictObject({
   lastSeenAt: Instant.nullable(),
   clockOffsetMs: z.number().nullable(),
   sessions: z.number().int().nullable(),
+  /** Session threads; null while the gateway is not linked. */
+  workers: z.strictObject({ running: z.number().int(), configured: z.number().int() }).nullable(),
   freeBytes: z.number().nullable(),
   reserveBytes: z.number().nullable(),
   spooledRecordings: z.number().int().nullable(),
