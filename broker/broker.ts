@@ -16,9 +16,10 @@ import { newId } from './domain/ids.ts'
 import type { AccessPort, EvidenceSink, RuntimeFacts } from './domain/ports.ts'
 import type { Secret } from './domain/secret.ts'
 import { buildApp } from './http/app.ts'
+import { certificateAlarm } from './http/certificate-alarm.ts'
 import { type PublicOrigin, publicOrigin } from './http/origin.ts'
 import type { Limits, Rate } from './http/rate-limit.ts'
-import { type ServerTls, siteCaTls, suppliedTls } from './http/tls.ts'
+import { type OnRenewal, type ServerTls, siteCaTls, suppliedTls } from './http/tls.ts'
 import { type Identity, openIdentity } from './identity/identity.ts'
 import type { OidcProvider } from './identity/oidc.ts'
 import { type Inventory, openInventory } from './inventory/inventory.ts'
@@ -197,8 +198,9 @@ async function start(
     dataDir,
     onChange: (state, detail) => {
       logger.warn({ state, detail }, 'clock')
-      tellClock(state, detail)
+      tellClock.onChange(state, detail)
     },
+    settle: tellClock.settle,
   })
   started.push(() => guard.close())
   const log = await openAuditLog({
@@ -346,7 +348,7 @@ async function start(
   })
   started.push(() => inventoryChanges.close())
 
-  const tls = await webTls(config, origin, clock)
+  const tls = await webTls(config, origin, clock, certificateAlarm(db, logger))
   if (tls) started.push(() => tls.close())
   const app = buildApp({
     handlers: [
@@ -428,11 +430,16 @@ async function start(
   }
 }
 
-async function webTls(config: BrokerConfig, origin: PublicOrigin, clock: Clock): Promise<ServerTls | null> {
+async function webTls(
+  config: BrokerConfig,
+  origin: PublicOrigin,
+  clock: Clock,
+  onRenewal: OnRenewal,
+): Promise<ServerTls | null> {
   if (!origin.secure) return null
   return config.certificate
-    ? await suppliedTls({ ...config.certificate, origin, clock })
-    : await siteCaTls({ folder: path.join(config.dataDir, 'tls'), origin, clock })
+    ? await suppliedTls({ ...config.certificate, origin, clock, onRenewal })
+    : await siteCaTls({ folder: path.join(config.dataDir, 'tls'), origin, clock, onRenewal })
 }
 
 /** What an address shows as its host key, seen from the gateway. */
