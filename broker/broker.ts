@@ -7,6 +7,7 @@ import { type ClockGuard, clockEvents, openClockGuard } from './audit/clock-guar
 import { BROKER } from './audit/event.ts'
 import { type AuditLog, openAuditLog } from './audit/log.ts'
 import { auditRoutes } from './audit/routes.ts'
+import { RestoreGuard } from './backup/restore-guard.ts'
 import type { Handlers } from './contract/handler.ts'
 import { DEFAULT_POLICY } from './domain/access-facts.ts'
 import { hashOf } from './domain/canonical.ts'
@@ -86,7 +87,7 @@ export interface ApprovalsParts {
   key: DeploymentKeys['broker']
   runtime(
     gatewayId: string | null,
-  ): Promise<Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve'>>
+  ): Promise<Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve' | 'restoreUnconfirmed'>>
   onError(error: unknown): void
 }
 
@@ -134,6 +135,8 @@ export interface RunningBroker {
   readonly gateways: GatewayLink
   /** An administrator says that the clock is right (see ClockGuard.resolve); an audit entry. False while it is apart. */
   confirmClock(): Promise<boolean>
+  /** See RestoreGuard.confirm, said at this machine. */
+  confirmRestore(): Promise<boolean>
   /** See firstGateway: an enrolment token for this machine's own gateway, at the first start. */
   firstGateway(names: {
     site: string
@@ -234,6 +237,7 @@ async function start(
   })
   started.push(() => identity.close())
 
+  const restored = await RestoreGuard.open({ db, audit: log, macKey: keys.auditMac, dataDir })
   const clocks = new LinkClocks(guard, db, log, clock)
   const desk = evidenceDesk(db, log)
   const trust = () =>
@@ -289,6 +293,7 @@ async function start(
       gatewayOnline: gatewayId !== null && link.online(gatewayId),
       clock: clocks.view(gatewayId ?? undefined).state,
       storageBelowReserve: space.below() || (gatewayId !== null && spoolBelow(link, gatewayId)),
+      restoreUnconfirmed: (await restored.unconfirmed()) !== null,
     }),
     onError: failed,
   })
@@ -319,6 +324,7 @@ async function start(
     target: (endpointId) => inventory.target(endpointId),
     credential: (query, endpointId, account) => inventory.credential(query, endpointId, account),
     storage: async () => space.last(),
+    restore: restored,
     failed,
   })
   const renewals = new Renewals(sessions)
@@ -425,6 +431,11 @@ async function start(
       })
       return true
     },
+    confirmRestore: () =>
+      restored.confirm(
+        { actor: BROKER },
+        'An administrator of this machine said that what was revoked since the backup was revoked again.',
+      ),
     firstGateway: (names) => firstGateway(sessions, keys.linkCa, names),
     stop,
   }

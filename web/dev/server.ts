@@ -303,6 +303,7 @@ Continue only if you agree, and only for the work of your change ticket.`
       clock: { state: 'ok', detail: '11 ms apart from the gateways at most' },
       database: { ok: true, detail: '2 ms' },
       storage: { freeBytes: 214 * 1024 ** 3, reserveBytes: 10 * 1024 ** 3, ok: true },
+      restore: null,
       checkpoint: { size: 48_211, at: iso(Date.now() - 20_000) },
       witness: {
         state: 'absent',
