@@ -99,7 +99,8 @@ async function runSuite(suite: string, budgetMs: number): Promise<Counts> {
     return { passed: 0, failed: 1, skipped: 0 }
   }
   if (late || (code !== 0 && counts.failed === 0)) {
-    if (!late) failures.push(`${suite}: exit ${code} though every test passed: an error outside a test, or a hook`)
+    if (!late)
+      failures.push(`${suite}: exit ${code} though every test passed: an error outside a test, or a hook`)
     counts.failed += 1
   }
   return counts
