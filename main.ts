@@ -41,6 +41,7 @@ const USAGE = `usage: sallyport COMMAND [--config FILE]
   backup --to FOLDER    save the deployment, also beside a running broker
   restore --from FOLDER [--newer-checkpoints FILE] [--root-sheet FILE]
                         put a backup into an empty data folder
+  restore --confirm     what was revoked since the restored backup was revoked again; the broker stopped
   clock --confirm       this machine's clock is right, although a later time was seen once
   administrator         a new one-time set-up link, until the first administrator has signed in
 
@@ -344,12 +345,14 @@ async function putBack(args: string[]): Promise<number> {
     options: {
       config: { type: 'string' },
       from: { type: 'string' },
+      confirm: { type: 'boolean' },
       'newer-checkpoints': { type: 'string' },
       'root-sheet': { type: 'string' },
     },
   })
-  if (!values.from) throw usage('restore needs --from FOLDER.')
   const settings = await readSettings(process.env, values.config)
+  if (values.confirm) return await confirmRestore(settings)
+  if (!values.from) throw usage('restore needs --from FOLDER, or --confirm.')
   const passphrase = await passphraseOf()
   const sheet = values['root-sheet']
   const root = sheet === undefined ? null : rootFromHandout(await readFile(sheet, 'utf8'))
@@ -366,7 +369,25 @@ async function putBack(args: string[]): Promise<number> {
   console.log(`Restored deployment ${done.deployment}: ${done.logSize} audit entries.`)
   if (done.newEpoch !== null)
     console.log(`${done.lostEntries} entries were lost; log epoch ${done.newEpoch} begins, and says so.`)
+  console.log(
+    'No new session opens until an administrator has confirmed on the health page that what was revoked since was revoked again.',
+  )
   return 0
+}
+
+/** What was revoked since the restored backup was revoked again. The broker must not be running. */
+async function confirmRestore(settings: Settings): Promise<number> {
+  const broker = await start(settings, {
+    web: { host: '127.0.0.1', port: 0 },
+    link: { host: '127.0.0.1', port: 0 },
+  })
+  try {
+    const taken = await broker.confirmRestore()
+    console.log(taken ? 'Confirmed. New sessions may open again.' : 'There is no restore to confirm.')
+    return taken ? 0 : 1
+  } finally {
+    await broker.stop()
+  }
 }
 
 async function passphraseOf(): Promise<Secret | null> {

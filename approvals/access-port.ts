@@ -35,7 +35,7 @@ export function accessPort(
       const gathered = await read(deps, requestId, {
         purpose: 'renew',
         sessionId: running?.id ?? null,
-        runtime: { gatewayOnline: true, clock: 'ok', storageBelowReserve: false },
+        runtime: { gatewayOnline: true, clock: 'ok', storageBelowReserve: false, restoreUnconfirmed: false },
         strongAuthAt: null,
       })
       const bad = gathered.facts.unvouched[0]

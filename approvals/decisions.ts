@@ -352,7 +352,7 @@ async function locate(deps: ApprovalsDeps, tx: Tx, principal: Principal, target:
   const gathered = await gatherRequest(deps, tx, requestId, {
     purpose: 'preview',
     sessionId: extension?.session_id ?? null,
-    runtime: { gatewayOnline: true, clock: 'ok', storageBelowReserve: false },
+    runtime: { gatewayOnline: true, clock: 'ok', storageBelowReserve: false, restoreUnconfirmed: false },
     strongAuthAt: null,
   })
   if (!gathered) throw notFound('request')
@@ -524,7 +524,7 @@ async function settle(deps: ApprovalsDeps, tx: Tx, requestId: string): Promise<v
   const gathered = await gatherRequest(deps, tx, requestId, {
     purpose: 'preview',
     sessionId: null,
-    runtime: { gatewayOnline: true, clock: 'ok', storageBelowReserve: false },
+    runtime: { gatewayOnline: true, clock: 'ok', storageBelowReserve: false, restoreUnconfirmed: false },
     strongAuthAt: null,
   })
   if (!gathered) return

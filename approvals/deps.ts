@@ -22,7 +22,7 @@ export interface ApprovalsDeps {
   /** What only the running broker knows, for the preview. */
   runtime(
     gatewayId: string | null,
-  ): Promise<Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve'>>
+  ): Promise<Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve' | 'restoreUnconfirmed'>>
 }
 
 /** JWS (EdDSA, typ `sallyport-ticket-snapshot+jws`) by the broker's key. */

@@ -50,7 +50,7 @@ export interface Asking {
   purpose: AccessFacts['purpose']
   /** The session that asks; its extensions count and it does not block itself. */
   sessionId: string | null
-  runtime: Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve'>
+  runtime: Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve' | 'restoreUnconfirmed'>
   strongAuthAt: number | null
 }
 
@@ -317,6 +317,7 @@ async function gather(
     unvouched,
     clock: { state: asking.runtime.clock },
     storage: { belowReserve: asking.runtime.storageBelowReserve },
+    restore: { unconfirmed: asking.runtime.restoreUnconfirmed },
   }
   return { facts, ground, requester, vendor, ticket }
 }

@@ -144,6 +144,7 @@ const MAY_WAIT: ReadonlySet<DenialReason['code']> = new Set([
   'gateway-offline',
   'endpoint-busy',
   'storage-below-reserve',
+  'restore-unconfirmed',
   'clock-anomaly',
   'site-locked',
   'step-up-needed',

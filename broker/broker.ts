@@ -7,6 +7,7 @@ import { type ClockGuard, clockEvents, openClockGuard } from './audit/clock-guar
 import { BROKER } from './audit/event.ts'
 import { type AuditLog, openAuditLog } from './audit/log.ts'
 import { auditRoutes } from './audit/routes.ts'
+import { RestoreGuard } from './backup/restore-guard.ts'
 import type { Handlers } from './contract/handler.ts'
 import { DEFAULT_POLICY } from './domain/access-facts.ts'
 import { hashOf } from './domain/canonical.ts'
@@ -16,9 +17,10 @@ import { newId } from './domain/ids.ts'
 import type { AccessPort, EvidenceSink, RuntimeFacts } from './domain/ports.ts'
 import type { Secret } from './domain/secret.ts'
 import { buildApp } from './http/app.ts'
+import { certificateAlarm } from './http/certificate-alarm.ts'
 import { type PublicOrigin, publicOrigin } from './http/origin.ts'
 import type { Limits, Rate } from './http/rate-limit.ts'
-import { type ServerTls, siteCaTls, suppliedTls } from './http/tls.ts'
+import { type OnRenewal, type ServerTls, siteCaTls, suppliedTls } from './http/tls.ts'
 import { type Identity, openIdentity } from './identity/identity.ts'
 import type { OidcProvider } from './identity/oidc.ts'
 import { type Inventory, openInventory } from './inventory/inventory.ts'
@@ -85,7 +87,7 @@ export interface ApprovalsParts {
   key: DeploymentKeys['broker']
   runtime(
     gatewayId: string | null,
-  ): Promise<Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve'>>
+  ): Promise<Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve' | 'restoreUnconfirmed'>>
   onError(error: unknown): void
 }
 
@@ -133,6 +135,8 @@ export interface RunningBroker {
   readonly gateways: GatewayLink
   /** An administrator says that the clock is right (see ClockGuard.resolve); an audit entry. False while it is apart. */
   confirmClock(): Promise<boolean>
+  /** See RestoreGuard.confirm, said at this machine. */
+  confirmRestore(): Promise<boolean>
   /** See firstGateway: an enrolment token for this machine's own gateway, at the first start. */
   firstGateway(names: {
     site: string
@@ -197,8 +201,9 @@ async function start(
     dataDir,
     onChange: (state, detail) => {
       logger.warn({ state, detail }, 'clock')
-      tellClock(state, detail)
+      tellClock.onChange(state, detail)
     },
+    settle: tellClock.settle,
   })
   started.push(() => guard.close())
   const log = await openAuditLog({
@@ -232,6 +237,7 @@ async function start(
   })
   started.push(() => identity.close())
 
+  const restored = await RestoreGuard.open({ db, audit: log, macKey: keys.auditMac, dataDir })
   const clocks = new LinkClocks(guard, db, log, clock)
   const desk = evidenceDesk(db, log)
   const trust = () =>
@@ -287,6 +293,7 @@ async function start(
       gatewayOnline: gatewayId !== null && link.online(gatewayId),
       clock: clocks.view(gatewayId ?? undefined).state,
       storageBelowReserve: space.below() || (gatewayId !== null && spoolBelow(link, gatewayId)),
+      restoreUnconfirmed: (await restored.unconfirmed()) !== null,
     }),
     onError: failed,
   })
@@ -317,6 +324,7 @@ async function start(
     target: (endpointId) => inventory.target(endpointId),
     credential: (query, endpointId, account) => inventory.credential(query, endpointId, account),
     storage: async () => space.last(),
+    restore: restored,
     failed,
   })
   const renewals = new Renewals(sessions)
@@ -346,7 +354,7 @@ async function start(
   })
   started.push(() => inventoryChanges.close())
 
-  const tls = await webTls(config, origin, clock)
+  const tls = await webTls(config, origin, clock, certificateAlarm(db, logger))
   if (tls) started.push(() => tls.close())
   const app = buildApp({
     handlers: [
@@ -423,16 +431,26 @@ async function start(
       })
       return true
     },
+    confirmRestore: () =>
+      restored.confirm(
+        { actor: BROKER },
+        'An administrator of this machine said that what was revoked since the backup was revoked again.',
+      ),
     firstGateway: (names) => firstGateway(sessions, keys.linkCa, names),
     stop,
   }
 }
 
-async function webTls(config: BrokerConfig, origin: PublicOrigin, clock: Clock): Promise<ServerTls | null> {
+async function webTls(
+  config: BrokerConfig,
+  origin: PublicOrigin,
+  clock: Clock,
+  onRenewal: OnRenewal,
+): Promise<ServerTls | null> {
   if (!origin.secure) return null
   return config.certificate
-    ? await suppliedTls({ ...config.certificate, origin, clock })
-    : await siteCaTls({ folder: path.join(config.dataDir, 'tls'), origin, clock })
+    ? await suppliedTls({ ...config.certificate, origin, clock, onRenewal })
+    : await siteCaTls({ folder: path.join(config.dataDir, 'tls'), origin, clock, onRenewal })
 }
 
 /** What an address shows as its host key, seen from the gateway. */

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type ControlDown, type GatewayEvent, LINK_VERSION } from '../broker/contract/link.ts'
 import { type Clock, systemClock } from '../broker/domain/clock.ts'
 import { newId } from '../broker/domain/ids.ts'
-import type { SessionEnd } from '../broker/domain/words.ts'
+import type { GatewayProblem, SessionEnd } from '../broker/domain/words.ts'
 import type { AnchorHead } from '../recordings/format/anchor.ts'
 import { jwsHash } from '../recordings/format/jws.ts'
 import { startScreenModel } from '../recordings/screen-model/start.ts'
@@ -120,6 +120,7 @@ class Gateway implements RunningGateway {
   #recovering: Promise<void> = Promise.resolve()
   /** How sessions ended whose recordings are not finished yet. */
   readonly #ends = new Map<string, SessionEnd>()
+  readonly #problems = new Set<string>()
   #modelLost = false
   #stopping = false
 
@@ -135,7 +136,7 @@ class Gateway implements RunningGateway {
     const failed = Promise.withResolvers<string>()
     this.failed = failed.promise
     this.#fail = failed.resolve
-    this.#sender = new EventSender(() => this.#journal)
+    this.#sender = new EventSender(() => this.#journal, this.#boot)
     this.#uploader = new Uploader(identity, () =>
       this.#pool.sessions.some(({ state }) => state === 'live' || state === 'held'),
     )
@@ -145,8 +146,10 @@ class Gateway implements RunningGateway {
       broker: () => this.#links.find((link) => link.up)?.broker ?? null,
       brokerKeys: () => this.#brokerKeys,
       uploader: this.#uploader,
-      problem: (recording, what) =>
-        this.#log.error({ recording, what }, 'the broker does not take this evidence'),
+      problem: (recording, what) => {
+        this.#log.error({ recording, what }, 'the broker does not take this evidence')
+        this.#problem('recording-not-delivered', recording, `recording ${recording}: ${what}`)
+      },
     })
     this.#links = (config.brokers ?? identity.brokers).map(
       (broker) =>
@@ -187,11 +190,17 @@ class Gateway implements RunningGateway {
   async #begin(): Promise<void> {
     const { dataDir, entries } = this.#config
     this.#clockGuard = await ClockGuard.open(dataDir, this.#clock)
-    this.#journal = await Journal.open(join(dataDir, 'journal'), this.#identity.sign.reveal(), (entry) =>
-      this.#sender.add(entry),
+    this.#journal = await Journal.open(
+      join(dataDir, 'journal'),
+      this.#identity.sign.reveal(),
+      this.#boot,
+      (entry) => this.#sender.add(entry),
     )
-    if (this.#journal.damaged > 0)
-      this.#log.error({ lines: this.#journal.damaged }, 'journal lines do not verify and were left out')
+    const { damaged } = this.#journal
+    if (damaged > 0) {
+      this.#log.error({ lines: damaged }, 'journal lines do not verify and were left out')
+      this.#problem('journal-damaged', '', `${damaged} ${damaged === 1 ? 'place' : 'places'}`)
+    }
     for (const { event } of this.#journal.waiting())
       if (event.kind === 'session-closed') this.#ends.set(event.session, event.end)
     await this.#recover({ sessions: [], reported: [] })
@@ -214,11 +223,16 @@ class Gateway implements RunningGateway {
         credential: (ask) => this.#credential(ask),
         closed: (closed) => {
           this.#openedBy.delete(closed.session)
-          void this.#anchor(closed.heads)
-          if (closed.sealed) {
-            this.#ends.delete(closed.session)
-            this.#shipper.ship(closed.recording)
-          } else void this.#recover({ sessions: [], reported: [closed.session] })
+          if (closed.sealed === 'later')
+            this.#log.error({ recording: closed.recording }, 'a recording is not sealed in time')
+          else this.#sealed({ ...closed, sealed: closed.sealed })
+        },
+        sealed: (sealed) => this.#sealed(sealed),
+        short: (why) => {
+          const { running, configured } = this.#pool.workers
+          this.#log.error({ running, configured, why }, 'a session worker does not start again')
+          this.#problem('worker-lost', '', `${running} of ${configured} run: ${why}`)
+          void this.#health().catch((error) => this.#wentWrong(error))
         },
         crashed: (sessions, why) => {
           this.#log.error({ sessions: sessions.map((one) => one.session), why }, 'a session worker died')
@@ -299,6 +313,22 @@ class Gateway implements RunningGateway {
     this.#log.error({ error: error instanceof Error ? error.message : String(error) }, 'unexpected failure')
   }
 
+  #sealed(one: { session: string; recording: string; sealed: 'yes' | 'no'; heads: AnchorHead[] }): void {
+    void this.#anchor(one.heads)
+    if (one.sealed === 'yes') {
+      this.#ends.delete(one.session)
+      this.#shipper.ship(one.recording)
+    } else void this.#recover({ sessions: [], reported: [one.session] })
+  }
+
+  /** What a person must look at; of one thing (`of`) once in this run, however often it is met. */
+  #problem(code: GatewayProblem, of: string, detail: string): void {
+    const key = `${code} ${of}`
+    if (of !== '' && this.#problems.has(key)) return
+    this.#problems.add(key)
+    this.#report({ kind: 'gateway-problem', code, detail, session: null, at: this.#clock.wall() })
+  }
+
   #report(event: GatewayEvent): void {
     void this.#journal.append(event).then(
       () => {
@@ -350,8 +380,11 @@ class Gateway implements RunningGateway {
         this.#report({ kind: 'recording-gap', session, stream, reason, at: this.#clock.wall() })
       this.#shipper.ship(recording)
     }
-    for (const { recording, reason } of recovery.skipped)
-      this.#log.warn({ recording, reason }, 'not recovered')
+    for (const recording of recovery.empty) this.#log.warn({ recording }, 'nothing was recorded')
+    for (const { recording, reason } of recovery.unreadable) {
+      this.#log.error({ recording, reason }, 'not recovered')
+      this.#problem('recording-unreadable', recording, `recording ${recording}: ${reason}`)
+    }
     for (const session of reported) this.#ends.delete(session)
     for (const { session, stop } of lost.values()) {
       this.#openedBy.delete(session)
@@ -558,6 +591,7 @@ class Gateway implements RunningGateway {
           reserveBytes: this.#space.reserveBytes,
           spooledRecordings: this.#shipper.waiting,
           rssBytes: process.memoryUsage.rss(),
+          workers: this.#pool.workers,
         })
   }
 }

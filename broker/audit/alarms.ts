@@ -1,4 +1,5 @@
 import { newId } from '../domain/ids.ts'
+import { GATEWAY_PROBLEMS } from '../domain/words.ts'
 import type { Query } from '../store/sql.ts'
 
 export interface Alarm {
@@ -39,6 +40,18 @@ export async function openAlarm(
   return row?.id ?? null
 }
 
+/** As `openAlarm`; one that is open already says this now. */
+export async function restateAlarm(
+  query: Query,
+  kind: string,
+  subject: string,
+  message: string,
+): Promise<void> {
+  if ((await openAlarm(query, kind, subject, message)) === null)
+    await query`UPDATE alarm SET message = ${message}
+      WHERE kind = ${kind} AND subject = ${subject} AND closed_at IS NULL`
+}
+
 async function siteOf(query: Query, subject: string): Promise<string | null> {
   const [, kind, id = ''] = /^([a-z-]+) ([0-9a-f-]{36})$/.exec(subject) ?? []
   const rows = async () => {
@@ -70,10 +83,20 @@ export async function siteOfAlarm(query: Query, id: string): Promise<string | nu
   return row?.siteId
 }
 
-/** False when it is not open, or has been acknowledged before. */
-export async function acknowledgeAlarm(query: Query, id: string, by: string): Promise<boolean> {
-  const rows = await query`UPDATE alarm SET acknowledged_at = now(), acknowledged_by = ${by}
-    WHERE id = ${id} AND acknowledged_at IS NULL AND closed_at IS NULL RETURNING id`
+/**
+ * False when it is not open, or has been acknowledged before. What a gateway tells of itself is an event, with no state
+ * that could end by itself: acknowledged it is closed, and told anew when it comes again.
+ */
+export async function acknowledgeAlarm(
+  query: Query,
+  id: string,
+  by: string,
+  reason: string,
+): Promise<boolean> {
+  const rows = await query<{ kind: string }[]>`
+    UPDATE alarm SET acknowledged_at = now(), acknowledged_by = ${by}
+    WHERE id = ${id} AND acknowledged_at IS NULL AND closed_at IS NULL RETURNING kind`
+  if (GATEWAY_PROBLEMS.some((kind) => kind === rows[0]?.kind)) await closeAlarm(query, id, by, reason)
   return rows.length > 0
 }
 

@@ -14,6 +14,7 @@ export type ClockGuardState = 'ok' | 'behind-mark' | 'apart'
 /** Differences up to this are normal between machines that keep time over a network. */
 export const CLOCK_TOLERANCE_MS = 30_000
 const CHECK_MS = 10_000
+const AGREE = 'The clocks agree.'
 
 export interface ClockGuardOptions {
   clock: Clock
@@ -22,6 +23,8 @@ export interface ClockGuardOptions {
   dataDir: string
   /** Called when the state changes: an audit event, and new sessions are denied until it is `ok` again. */
   onChange?: (state: ClockGuardState, detail: string) => void
+  /** Called with the state until it resolves: the alarm, for which the database must be there. */
+  settle?: (state: ClockGuardState, detail: string) => Promise<void>
 }
 
 /**
@@ -32,16 +35,19 @@ export function clockEvents(
   db: Database,
   audit: () => Pick<AuditLog, 'recordAlways'> | null,
   onError: (error: unknown) => void,
-): NonNullable<ClockGuardOptions['onChange']> {
-  return (state, detail) => {
-    const tell = async () => {
-      await audit()?.recordAlways({
+): Required<Pick<ClockGuardOptions, 'onChange' | 'settle'>> {
+  return {
+    onChange: (state, detail) => {
+      const entry = audit()?.recordAlways({
         action: state === 'ok' ? 'clock.resolved' : 'clock.anomaly',
         actor: BROKER,
         result: state === 'ok' ? 'ok' : 'failed',
         reason: detail,
         details: { state },
       })
+      entry?.catch(onError)
+    },
+    settle: async (state, detail) => {
       if (state === 'ok') await clearAlarm(db.sql, 'clock', 'broker', detail)
       else
         await openAlarm(
@@ -50,8 +56,7 @@ export function clockEvents(
           'broker',
           `${detail} New sessions are refused until it is right again.`,
         )
-    }
-    tell().catch(onError)
+    },
   }
 }
 
@@ -83,6 +88,8 @@ class Guard implements ClockGuard {
   #written = 0
   #state: ClockGuardState = 'ok'
   #compared = false
+  /** What the alarm does not say yet. At the start perhaps that of a former run, which is over. */
+  #unsettled: { state: ClockGuardState; detail: string } | null = { state: 'ok', detail: AGREE }
   #timer: Timer | null = null
   #closed = false
   #checking: Promise<ClockGuardState> | null = null
@@ -110,7 +117,7 @@ class Guard implements ClockGuard {
   }
 
   check(): Promise<ClockGuardState> {
-    this.#checking ??= this.#compare().finally(() => {
+    this.#checking ??= this.#round().finally(() => {
       this.#checking = null
       this.#arm()
     })
@@ -127,6 +134,7 @@ class Guard implements ClockGuard {
     this.#mark = wall
     this.#written = wall
     this.#become('ok', 'An administrator confirmed the clock.')
+    await this.#settle()
     return true
   }
 
@@ -134,6 +142,24 @@ class Guard implements ClockGuard {
     this.#closed = true
     this.#timer?.cancel()
     await this.#checking?.catch(() => undefined)
+  }
+
+  async #round(): Promise<ClockGuardState> {
+    const state = await this.#compare()
+    await this.#settle()
+    return state
+  }
+
+  /** A database that is away is asked again with the next comparison. */
+  async #settle(): Promise<void> {
+    const owed = this.#unsettled
+    if (!owed || !this.#options.settle) return
+    try {
+      await this.#options.settle(owed.state, owed.detail)
+      if (this.#unsettled === owed) this.#unsettled = null
+    } catch {
+      // Told elsewhere: the database is down.
+    }
   }
 
   async #compare(): Promise<ClockGuardState> {
@@ -159,7 +185,7 @@ class Guard implements ClockGuard {
     } else if (database !== null && Math.abs(database) > CLOCK_TOLERANCE_MS) {
       this.#become('apart', `The database's clock differs by ${seconds(database)} s.`)
     } else if (database !== null || this.#state === 'behind-mark') {
-      this.#become('ok', 'The clocks agree.')
+      this.#become('ok', AGREE)
     }
     // A clock that is wrong must not raise the mark: one jump to 2040 would lock everybody out.
     if (this.#state === 'ok' && database !== null) await this.#raise(wall)
@@ -183,6 +209,7 @@ class Guard implements ClockGuard {
   #become(state: ClockGuardState, detail: string): void {
     if (state === this.#state) return
     this.#state = state
+    this.#unsettled = { state, detail }
     this.#options.onChange?.(state, detail)
   }
 

@@ -7,6 +7,7 @@ import { IntegrityError } from '../audit/integrity.ts'
 import { verifyAgainst } from '../audit/verify-log.ts'
 import { logOrigin, parseCheckpoint } from '../contract/checkpoint.ts'
 import { sha256 } from '../domain/canonical.ts'
+import { newId } from '../domain/ids.ts'
 import type { Secret } from '../domain/secret.ts'
 import { exists, writeWhole } from '../keys/key-files.ts'
 import { beginEpoch, type DeploymentKeys, openKeys } from '../keys/keys.ts'
@@ -15,6 +16,7 @@ import { migrate, readMigrations } from '../store/migrate.ts'
 import { type ConnectTo, type Database, openDatabase } from '../store/sql.ts'
 import { BackupError, type BackupManifest, backupManifest } from './format.ts'
 import { open as openBox } from './key-box.ts'
+import { noteRestore } from './restore-guard.ts'
 import { loadTables } from './tables.ts'
 
 export interface RestoreOptions {
@@ -81,7 +83,7 @@ export async function restore(options: RestoreOptions): Promise<Restored> {
   const db = openDatabase(to, { max: 2, statementTimeoutMs: 0, deadlineMs: DEADLINE_MS })
   try {
     await restoreTables(db, manifest, options.from)
-    await endWhatIsOut(db, options.now())
+    await endWhatIsOut(db, options.now(), manifest, options.dataDir)
     return await judge(db, keys, manifest, options)
   } finally {
     await db.close()
@@ -150,14 +152,20 @@ async function restoreTables(db: Database, manifest: BackupManifest, from: strin
 
 /**
  * What people and machines carry since before the backup opens nothing: it may have been taken away afterwards, and the
- * restored log would vouch for it again.
+ * restored log would vouch for it again. What else was taken away is for an administrator to say.
  */
-async function endWhatIsOut(db: Database, nowMs: number): Promise<void> {
+async function endWhatIsOut(
+  db: Database,
+  nowMs: number,
+  manifest: BackupManifest,
+  dataDir: string,
+): Promise<void> {
   const now = new Date(nowMs)
   await db.tx(async (tx) => {
     await tx`UPDATE sign_in SET ended_at = ${now}, ended_because = 'restored' WHERE ended_at IS NULL`
     await tx`UPDATE set_up_link SET expires_at = least(expires_at, ${now}) WHERE used_at IS NULL`
     await tx`UPDATE enrolment_token SET expires_at = least(expires_at, ${now}) WHERE used_at IS NULL`
+    await noteRestore(tx, dataDir, { id: newId(nowMs), at: nowMs, backupAt: Date.parse(manifest.createdAt) })
   })
 }
 

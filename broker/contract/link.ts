@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { SESSION_ENDS, SESSION_STATES, STREAMS } from '../domain/words.ts'
+import { GATEWAY_PROBLEMS, SESSION_ENDS, SESSION_STATES, STREAMS } from '../domain/words.ts'
 
 /**
  * The link between a gateway and a broker. The gateway dials out, always.
@@ -171,6 +171,14 @@ export const GatewayEvent = z.discriminatedUnion('kind', [
     below: z.boolean(),
     at: instant,
   }),
+  /** Something at the gateway that a person must look at; an alarm at the broker. */
+  z.strictObject({
+    kind: z.literal('gateway-problem'),
+    code: z.enum(GATEWAY_PROBLEMS),
+    detail: text(500),
+    session: id.nullable(),
+    at: instant,
+  }),
 ])
 export type GatewayEvent = z.infer<typeof GatewayEvent>
 
@@ -201,7 +209,13 @@ export const ControlUp = z.discriminatedUnion('type', [
   }),
   /** The one fetch of a grant's credential, at the moment of use. */
   z.strictObject({ type: z.literal('credential'), id: z.number().int(), grant: id, session: id }),
-  z.strictObject({ type: z.literal('event'), seq: z.number().int().nonnegative(), event: GatewayEvent }),
+  /** `boot`: the run that wrote it down, when that was an earlier one. The broker has perhaps committed it then. */
+  z.strictObject({
+    type: z.literal('event'),
+    seq: z.number().int().nonnegative(),
+    boot: id.optional(),
+    event: GatewayEvent,
+  }),
   z.strictObject({
     type: z.literal('probed'),
     id: z.number().int(),
@@ -217,6 +231,8 @@ export const ControlUp = z.discriminatedUnion('type', [
     reserveBytes: between(0, COUNT),
     spooledRecordings: between(0, MONTH_MS),
     rssBytes: between(0, COUNT),
+    /** Session threads that run, and how many there should be. */
+    workers: z.strictObject({ running: between(0, 1000), configured: between(0, 1000) }).optional(),
   }),
 ])
 export type ControlUp = z.infer<typeof ControlUp>

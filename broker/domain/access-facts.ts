@@ -36,6 +36,8 @@ export interface AccessFacts {
   unvouched: { object: string; id: string }[]
   clock: { state: 'ok' | 'behind-mark' | 'apart' } | null
   storage: { belowReserve: boolean } | null
+  /** A restored backup: what was revoked since it was made may be in force again. */
+  restore: { unconfirmed: boolean } | null
 }
 
 /** One account at one issuer. Two persons with the same account are the same person. */
@@ -278,6 +280,7 @@ export type DenialReason =
   | { code: 'gateway-missing' }
   | { code: 'gateway-offline'; gateway: string }
   | { code: 'storage-below-reserve' }
+  | { code: 'restore-unconfirmed' }
   | { code: 'clock-anomaly'; state: string }
   | { code: 'request-declined' }
   | { code: 'request-withdrawn' }

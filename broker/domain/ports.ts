@@ -14,6 +14,8 @@ export interface RuntimeFacts {
   endpointBusyWith: string | null
   clock: 'ok' | 'behind-mark' | 'apart'
   storageBelowReserve: boolean
+  /** A backup was restored, and nobody has said yet that what was revoked since was revoked again. */
+  restoreUnconfirmed: boolean
   /** Last strong authentication of the person, ms since the epoch; null when it does not matter (renewal). */
   authenticatedAt: number | null
 }

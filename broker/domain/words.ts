@@ -40,6 +40,16 @@ export function withoutTyping(features: readonly Feature[]): Feature[] {
 export const SESSION_STATES = ['opening', 'live', 'held', 'closing', 'closed'] as const
 export type SessionState = (typeof SESSION_STATES)[number]
 
+/** What a gateway tells of itself when a person must look at it. */
+export const GATEWAY_PROBLEMS = [
+  'journal-damaged',
+  'worker-lost',
+  'recording-unreadable',
+  'recording-not-sealed',
+  'recording-not-delivered',
+] as const
+export type GatewayProblem = (typeof GATEWAY_PROBLEMS)[number]
+
 /** Why a session is closed. Stable codes: reports, tickets and alarms depend on them. */
 export const SESSION_ENDS = [
   'vendor-left',

@@ -1,11 +1,11 @@
 import { X509Certificate } from 'node:crypto'
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { manualClock } from '../domain/manual-clock.ts'
 import { publicOrigin } from './origin.ts'
-import { siteCaTls, suppliedTls } from './tls.ts'
+import { type RenewalState, siteCaTls, suppliedTls } from './tls.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -53,6 +53,39 @@ test('another public name gets another CA, also one that begins alike', async ()
   expect(server(second).checkHost('plant.example')).toBe('plant.example')
   const long = publicOrigin(`https://${'a'.repeat(60)}.${'b'.repeat(60)}.example`)
   expect(server(await siteCaTls({ folder, origin: long, clock })).checkHost(long.rpId)).toBe(long.rpId)
+})
+
+test('a renewal that fails is told while there is time, and that it works again', async () => {
+  const clock = manualClock()
+  ;(await siteCaTls({ folder, origin, clock })).close()
+  const files = { certificateFile: path.join(folder, 'server.crt'), keyFile: path.join(folder, 'server.key') }
+  const good = await readFile(files.certificateFile)
+  const told: RenewalState[] = []
+  const onRenewal = async (state: RenewalState) => void told.push(state)
+  const tls = await suppliedTls({ ...files, origin, clock, onRenewal })
+  const look = async (ms: number) => {
+    const before = told.length
+    await new Promise((resolve) => setImmediate(resolve))
+    clock.advance(ms)
+    await expect.poll(() => told.length).toBe(before + 1)
+    return told.at(-1)
+  }
+  await expect.poll(() => told.length).toBe(1)
+  expect(told[0]).toMatchObject({ trouble: null })
+  await writeFile(files.certificateFile, 'half')
+  // Once may be a file that is half written just now.
+  expect(await look(DAY)).toMatchObject({ trouble: null })
+  expect(await look(60_000)).toMatchObject({
+    trouble: expect.any(String),
+    daysLeft: (told[0]?.daysLeft ?? 0) - 2,
+  })
+  await writeFile(files.certificateFile, good)
+  expect(await look(3_600_000)).toMatchObject({ trouble: null })
+  // Nobody replaces it: there is nothing that fails, and it ends all the same.
+  clock.advance(((told.at(-1)?.daysLeft ?? 0) - 15) * DAY)
+  await expect.poll(() => told.length).toBe(5)
+  expect(await look(2 * DAY)).toMatchObject({ trouble: expect.any(String), daysLeft: 13 })
+  tls.close()
 })
 
 test('a supplied certificate must be for the public name and in force', async () => {

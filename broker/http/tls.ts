@@ -3,7 +3,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import type { Server, ServerOptions } from 'node:https'
 import path from 'node:path'
 import { createSecureContext } from 'node:tls'
-import type { Clock } from '../domain/clock.ts'
+import type { Clock, Timer } from '../domain/clock.ts'
 import { Failure } from '../domain/failure.ts'
 import type { PublicOrigin } from './origin.ts'
 import { issueServerCertificate, makeSiteCa, type PemPair, vouchesFor } from './site-ca.ts'
@@ -20,6 +20,21 @@ export interface ServerTls {
 
 const DAY = 86_400_000
 const RENEW_WHEN_LEFT = 30 * DAY
+/** A supplied certificate that is not replaced by then is told of. The site's own is renewed long before. */
+const TELL_WHEN_LEFT = 14 * DAY
+/** After a first failure, which may be a file that is half written just now; then after each further one. */
+const AGAIN_SOON = 60_000
+const AGAIN = 3_600_000
+
+/** How the certificate in use stands. `trouble`: why somebody must look at it; null when all is well. */
+export interface RenewalState {
+  trouble: string | null
+  /** Whole days until its end; 0 when it is over. */
+  daysLeft: number
+  endsAt: number
+}
+/** Told after each look at the certificate; asked again within the hour when it rejects. */
+export type OnRenewal = (state: RenewalState) => Promise<void>
 
 /**
  * The site's own CA in `folder`: made at the first start, with a server certificate for the public name that renews
@@ -29,6 +44,7 @@ export async function siteCaTls(options: {
   folder: string
   origin: PublicOrigin
   clock: Clock
+  onRenewal?: OnRenewal
 }): Promise<ServerTls> {
   const { folder, origin, clock } = options
   const names = [origin.rpId]
@@ -46,7 +62,7 @@ export async function siteCaTls(options: {
     await writePair(folder, 'server', made)
     return made
   }
-  return runningTls(await current(), current, clock, {
+  return runningTls(await current(), current, clock, options.onRenewal, {
     certificate: authority.certificate,
     fingerprint: new NodeCertificate(authority.certificate).fingerprint256,
   })
@@ -58,6 +74,7 @@ export async function suppliedTls(options: {
   keyFile: string
   origin: PublicOrigin
   clock: Clock
+  onRenewal?: OnRenewal
 }): Promise<ServerTls> {
   const read = async (): Promise<PemPair> => {
     const pair = {
@@ -85,32 +102,59 @@ export async function suppliedTls(options: {
     createSecureContext({ cert: pair.certificate, key: pair.key })
     return pair
   }
-  return runningTls(await read(), read, options.clock, null)
+  return runningTls(await read(), read, options.clock, options.onRenewal, null)
 }
 
 function runningTls(
   first: PemPair,
   again: () => Promise<PemPair>,
   clock: Clock,
+  onRenewal: OnRenewal | undefined,
   ca: ServerTls['ca'],
 ): ServerTls {
   let pair = first
   const servers = new Set<Server>()
-  const tick = () =>
-    clock.after(DAY, () => {
-      again()
-        .then((next) => {
-          if (next.certificate === pair.certificate) return
-          pair = next
-          for (const server of servers) server.setSecureContext({ cert: pair.certificate, key: pair.key })
-        })
-        // The old one stays in use; a supplied file may be half written just now.
-        .catch(() => undefined)
-        .finally(() => {
-          timer = tick()
-        })
-    })
-  let timer = tick()
+  let failures = 0
+  let closed = false
+  let timer: Timer | null = null
+
+  async function renew(): Promise<string | null> {
+    try {
+      const next = await again()
+      failures = 0
+      if (next.certificate !== pair.certificate) {
+        pair = next
+        for (const server of servers) server.setSecureContext({ cert: pair.certificate, key: pair.key })
+      }
+      return null
+    } catch (error) {
+      // The old one stays in use.
+      failures += 1
+      return error instanceof Error ? error.message : String(error)
+    }
+  }
+
+  /** Milliseconds until the next look. */
+  async function look(failure: string | null): Promise<number> {
+    const endsAt = new NodeCertificate(pair.certificate).validToDate.getTime()
+    const left = endsAt - clock.wall()
+    const late = left < TELL_WHEN_LEFT ? 'no newer one is there' : null
+    const trouble = failures === 1 ? late : (failure ?? late)
+    const daysLeft = Math.max(0, Math.floor(left / DAY))
+    try {
+      await onRenewal?.({ trouble, daysLeft, endsAt })
+    } catch {
+      return AGAIN
+    }
+    return failures === 0 ? DAY : failures === 1 ? AGAIN_SOON : AGAIN
+  }
+
+  function arm(ms: number): void {
+    if (closed) return
+    timer = clock.after(ms, () => void renew().then(look).then(arm))
+  }
+  void look(null).then(arm)
+
   return {
     ca,
     serverOptions: () => ({
@@ -124,7 +168,10 @@ function runningTls(
       servers.add(server)
       server.once('close', () => servers.delete(server))
     },
-    close: () => timer.cancel(),
+    close: () => {
+      closed = true
+      timer?.cancel()
+    },
   }
 }
 

@@ -97,7 +97,7 @@ export function openInventory(options: InventoryOptions): Inventory {
             ? holdsAnywhere(context.principal, 'administrator')
             : site !== undefined && holds(context.principal, site, 'administrator', 'operator')
         if (!may) throw notFound('open alarm')
-        if (!(await acknowledgeAlarm(tx, context.params.id, context.principal.name)))
+        if (!(await acknowledgeAlarm(tx, context.params.id, context.principal.name, context.body.reason)))
           throw notFound('open alarm')
         await audit.record(tx, {
           ...by(context),

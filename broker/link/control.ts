@@ -16,7 +16,8 @@ export interface ControlHandlers {
   /** Asked for every message: false ends the connection at once. */
   stillAccepted(): boolean
   hello(hello: Hello): void
-  event(seq: number, event: GatewayEvent): void
+  /** `boot`: of an earlier run of the gateway; null for this one. */
+  event(seq: number, event: GatewayEvent, boot: string | null): void
   credential(ask: CredentialAsk): void
   health(health: Health): void
   closed(why: string): void
@@ -127,7 +128,7 @@ export class ControlConnection {
         this.#handlers.hello(message)
         break
       case 'event':
-        this.#handlers.event(message.seq, message.event)
+        this.#handlers.event(message.seq, message.event, message.boot ?? null)
         break
       case 'credential':
         this.#handlers.credential(message)

@@ -8,12 +8,19 @@ const WAITING_LIMIT = 2_000
 const TRIES = 3
 const RETRY_MS = [250, 500, 1_000, 2_000, 5_000] as const
 
+/** One event, with the run of the gateway that wrote it down: `seq` alone is known again only within a run. */
+export interface Reported {
+  boot: string
+  seq: number
+  event: GatewayEvent
+}
+
 export interface InboxDeps {
   clock: Clock
   /** Session row and audit entry in one transaction; idempotent. Throws DatabaseUnavailable to be called again. */
-  commit(seq: number, event: GatewayEvent): Promise<void>
+  commit(reported: Reported): Promise<void>
   /** For an event that cannot be stored: puts on record that there was one, and that it is not. */
-  setAside(seq: number, event: GatewayEvent, error: unknown): Promise<void>
+  setAside(reported: Reported, error: unknown): Promise<void>
   /** Seconds until the next event may be committed; 0 for now. Takes one from the gateway's quota. */
   wait(): number
   /** Only after the commit. */
@@ -32,7 +39,7 @@ export interface InboxDeps {
  */
 export class EventInbox {
   readonly #deps: InboxDeps
-  readonly #waiting: { seq: number; event: GatewayEvent }[] = []
+  readonly #waiting: Reported[] = []
   #busy = false
   #leftOut = false
   #closed = false
@@ -45,13 +52,13 @@ export class EventInbox {
     this.#deps = deps
   }
 
-  put(seq: number, event: GatewayEvent): void {
+  put(reported: Reported): void {
     if (this.#closed || this.#leftOut) return
     if (this.#waiting.length >= WAITING_LIMIT) {
       this.#leftOut = true
       return
     }
-    this.#waiting.push({ seq, event })
+    this.#waiting.push(reported)
     void this.#work()
   }
 
@@ -74,7 +81,7 @@ export class EventInbox {
           return
         }
         try {
-          await this.#deps.commit(next.seq, next.event)
+          await this.#deps.commit(next)
         } catch (error) {
           if (!(await this.#setAside(next, error))) return
         }
@@ -90,7 +97,7 @@ export class EventInbox {
   }
 
   /** Whether it is done with; otherwise it will be tried again. */
-  async #setAside({ seq, event }: { seq: number; event: GatewayEvent }, error: unknown): Promise<boolean> {
+  async #setAside(reported: Reported, error: unknown): Promise<boolean> {
     if (!unavailable(error)) {
       // A bug, a text that no row takes, or a row that was tampered with.
       this.#deps.failed(error)
@@ -101,7 +108,7 @@ export class EventInbox {
       return false
     }
     try {
-      await this.#deps.setAside(seq, event, error)
+      await this.#deps.setAside(reported, error)
       return true
     } catch (cause) {
       if (!unavailable(cause)) this.#deps.failed(cause)

@@ -10,7 +10,7 @@ import { type Rate, RateLimiter } from '../http/rate-limit.ts'
 import { type Database, type Tx, unavailable } from '../store/sql.ts'
 import { checkAnchor, keepProofs } from './anchors.ts'
 import type { ControlConnection, ControlHandlers, CredentialAsk, Health, Hello } from './control.ts'
-import { EventInbox } from './event-inbox.ts'
+import { EventInbox, type Reported } from './event-inbox.ts'
 import { EvidenceUpload } from './evidence-upload.ts'
 import { GatewayDirectory } from './gateway-directory.ts'
 import type { GatewayRow } from './gateway-rows.ts'
@@ -177,10 +177,10 @@ export class GatewayLink {
           sessions: hello.sessions.length,
         })
       },
-      event: (seq, event) => {
+      event: (seq, event, earlier) => {
         connected.state.lastSeenAt = clock.wall()
         hooks.seen(gateway, event)
-        connected.inbox.put(seq, event)
+        connected.inbox.put({ boot: earlier ?? boot ?? '', seq, event })
       },
       credential: (ask) => {
         if (!this.#tooMany(gateway)) void this.#credential(control, gateway, ask, hooks)
@@ -211,8 +211,8 @@ export class GatewayLink {
       inbox: new EventInbox({
         clock,
         wait: () => this.#quota(gateway),
-        commit: (seq, event) => this.#commit(gateway, boot ?? '', seq, event, hooks),
-        setAside: (seq, event, error) => this.#setAside(gateway, boot ?? '', seq, event, error),
+        commit: (reported) => this.#commit(gateway, reported, hooks),
+        setAside: (reported, error) => this.#setAside(gateway, reported, error),
         acknowledge: (seq) => void control.send({ type: 'event-ack', seq }),
         wantsAll: () => control.close('send-again'),
         failed: this.#deps.failed,
@@ -260,17 +260,12 @@ export class GatewayLink {
     })
   }
 
-  async #commit(
-    gateway: GatewayRow,
-    boot: string,
-    seq: number,
-    event: GatewayEvent,
-    hooks: LinkHooks,
-  ): Promise<void> {
+  async #commit(gateway: GatewayRow, reported: Reported, hooks: LinkHooks): Promise<void> {
+    const { event } = reported
     const { db, audit, clock } = this.#deps
     await db.tx(async (tx) => {
       const now = new Date(clock.wall())
-      if (!(await isFresh(tx, gateway, boot, seq, now))) return
+      if (!(await isFresh(tx, gateway, reported, now))) return
       if (event.kind !== 'anchor') return await hooks.commit(tx, gateway, event)
       const anchor = checkAnchor(event)
       const { id } = await audit.record(tx, {
@@ -286,17 +281,12 @@ export class GatewayLink {
   }
 
   /** An event that no row and no entry takes: its trace, and somebody to look at it. */
-  async #setAside(
-    gateway: GatewayRow,
-    boot: string,
-    seq: number,
-    event: GatewayEvent,
-    error: unknown,
-  ): Promise<void> {
+  async #setAside(gateway: GatewayRow, reported: Reported, error: unknown): Promise<void> {
+    const { seq, event } = reported
     const { db, audit, clock } = this.#deps
     const { code } = (error ?? {}) as { code?: unknown }
     await db.tx(async (tx) => {
-      if (!(await isFresh(tx, gateway, boot, seq, new Date(clock.wall())))) return
+      if (!(await isFresh(tx, gateway, reported, new Date(clock.wall())))) return
       await audit.record(tx, {
         action: 'gateway.event-unreadable',
         actor: gatewayActor(gateway),
@@ -372,8 +362,11 @@ export class GatewayLink {
   }
 }
 
-/** False for an event that was sent again because our acknowledgement was lost: it stands in the log already. */
-async function isFresh(tx: Tx, gateway: GatewayRow, boot: string, seq: number, now: Date): Promise<boolean> {
+/**
+ * False for an event that was sent again because our acknowledgement was lost, be it by a gateway that has restarted
+ * since: it stands in the log already.
+ */
+async function isFresh(tx: Tx, gateway: GatewayRow, { boot, seq }: Reported, now: Date): Promise<boolean> {
   const fresh = await tx`
     INSERT INTO gateway_event_mark (gateway_id, boot, seq, at) VALUES (${gateway.id}, ${boot}, ${seq}, ${now})
     ON CONFLICT (gateway_id, boot) DO UPDATE SET seq = excluded.seq, at = excluded.at

@@ -95,6 +95,8 @@ const EXAMPLES: [when: string, change: Change, code: DenialReason['code'], at?: 
   ],
   ['the disk is nearly full', () => ({ storage: { belowReserve: true } }), 'storage-below-reserve'],
   ['nobody knows how full the disk is', () => ({ storage: null }), 'storage-below-reserve'],
+  ['a restore is not confirmed', () => ({ restore: { unconfirmed: true } }), 'restore-unconfirmed'],
+  ['nobody knows of a restore', () => ({ restore: null }), 'restore-unconfirmed'],
   ['a clock was set back', () => ({ clock: { state: 'behind-mark' } }), 'clock-anomaly'],
   ['the clocks were never compared', () => ({ clock: null }), 'clock-anomaly'],
   ['the request was declined', request({ state: 'declined' }), 'request-declined'],
@@ -292,6 +294,7 @@ describe('permits', () => {
       purpose: 'renew',
       clock: { state: 'apart' },
       storage: { belowReserve: true },
+      restore: { unconfirmed: true },
     })
     const tired: AccessFacts = {
       ...facts,

@@ -150,6 +150,7 @@ function decidePlace(facts: AccessFacts, policy: AccessPolicy | null, reasons: D
     reasons.push({ code: 'endpoint-busy', person: busy.person })
   if (gateway && !gateway.online) reasons.push({ code: 'gateway-offline', gateway: gateway.name })
   if (facts.storage?.belowReserve !== false) reasons.push({ code: 'storage-below-reserve' })
+  if (facts.restore?.unconfirmed !== false) reasons.push({ code: 'restore-unconfirmed' })
   if (facts.clock?.state !== 'ok')
     reasons.push({ code: 'clock-anomaly', state: facts.clock?.state ?? 'unknown' })
 }

@@ -108,6 +108,11 @@ function sentence(reason: DenialReason): [text: string, who: string] {
       return [`The gateway "${reason.gateway}" is offline.`, ADMINISTRATOR]
     case 'storage-below-reserve':
       return ['The space for recordings is used up; nothing opens without a recording.', ADMINISTRATOR]
+    case 'restore-unconfirmed':
+      return [
+        'A backup was restored here. New sessions wait until it is confirmed that what was revoked since was revoked again.',
+        ADMINISTRATOR,
+      ]
     case 'clock-anomaly':
       return [
         'The clocks of this installation disagree; new sessions wait until that is cleared.',

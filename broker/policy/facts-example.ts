@@ -91,6 +91,7 @@ export function goodFacts(change: Partial<AccessFacts> = {}): AccessFacts {
     unvouched: [],
     clock: { state: 'ok' },
     storage: { belowReserve: false },
+    restore: { unconfirmed: false },
     ...change,
   }
 }

@@ -1,4 +1,5 @@
 import type { AuditLog } from '../audit/log.ts'
+import type { RestoreGuard } from '../backup/restore-guard.ts'
 import type { Clock } from '../domain/clock.ts'
 import type { Grant } from '../domain/grant.ts'
 import type { AccessPort } from '../domain/ports.ts'
@@ -47,5 +48,7 @@ export interface SessionsDeps {
   credential(query: Query, endpointId: string, account: string): Promise<OpenedCredential | null>
   /** The archive's space; null when it can't be told. */
   storage(): Promise<{ freeBytes: number; reserveBytes: number } | null>
+  /** The newest restored backup that nobody has confirmed (ms since the epoch), and the word of one who does. */
+  restore: Pick<RestoreGuard, 'unconfirmed' | 'confirm'>
   failed(error: unknown): void
 }

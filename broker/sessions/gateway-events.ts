@@ -7,6 +7,7 @@ import { type CredentialAnswer, gatewayActor, type LinkHooks } from '../link/lin
 import { CREDENTIAL_SECONDS, sealCredential } from '../link/seal-credential.ts'
 import { type Tx, unavailable } from '../store/sql.ts'
 
+import { openProblem } from './gateway-problems.ts'
 import type { LiveSession } from './live-sessions.ts'
 import type { Renewals } from './renewals.ts'
 import { readSession, type SessionRow } from './session-rows.ts'
@@ -108,12 +109,13 @@ export class GatewayEvents implements LinkHooks {
     }
     if (row) await this.#change(tx, row, event, now)
     else if (event.kind === 'storage') await this.#storage(tx, gateway, event)
+    if (event.kind === 'gateway-problem') await openProblem(tx, gateway, event)
     await deps.audit.record(tx, this.#entry(gateway, row, event))
     if (event.kind === 'session-closed') {
       deps.audit.checkpoint().catch((error) => this.#quiet(error))
       deps.hints.publish('requests')
     }
-    deps.hints.publish(event.kind === 'storage' ? 'alarms' : 'sessions')
+    deps.hints.publish(event.kind === 'storage' || event.kind === 'gateway-problem' ? 'alarms' : 'sessions')
   }
 
   /** One sealed credential for one grant, to the one gateway it was written for, while that session opens. */
@@ -415,6 +417,14 @@ export class GatewayEvents implements LinkHooks {
             reserveBytes: Math.trunc(event.reserveBytes),
             at,
           },
+        }
+      case 'gateway-problem':
+        return {
+          ...base,
+          action: 'gateway.problem',
+          result: 'failed',
+          reason: event.detail,
+          details: { code: event.code, at },
         }
       case 'anchor':
         // The link logs anchors itself, with their proofs.

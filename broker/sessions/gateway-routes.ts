@@ -18,6 +18,7 @@ type GatewayKeys =
   | 'POST /api/gateways'
   | 'POST /api/gateways/:id/revoke'
   | 'GET /api/health'
+  | 'POST /api/restore/confirm'
 
 interface ListedGateway extends GatewayRow {
   site: string
@@ -74,6 +75,7 @@ export function gatewayRoutes(deps: GatewayRoutesDeps): Pick<Handlers, GatewayKe
       lastSeenAt: (now ? new Date(now.lastSeenAt) : row.lastSeenAt)?.toISOString() ?? null,
       clockOffsetMs: clocks.gatewayOffset(row.id) ?? row.clockOffsetMs,
       sessions: health?.sessions ?? null,
+      workers: health?.workers ?? null,
       freeBytes: health?.freeBytes ?? row.freeBytes,
       reserveBytes: health?.reserveBytes ?? row.reserveBytes,
       spooledRecordings: health?.spooledRecordings ?? row.spooledRecordings,
@@ -123,6 +125,17 @@ export function gatewayRoutes(deps: GatewayRoutesDeps): Pick<Handlers, GatewayKe
       return await one(row.id)
     },
 
+    'POST /api/restore/confirm': async (context) => {
+      if (!(await sessions.deps.restore.confirm(by(context), context.body.reason)))
+        throw conflict(
+          'nothing-restored',
+          'There is no restored backup that waits for a confirmation.',
+          'Nothing; look at the health page.',
+        )
+      sessions.deps.hints.publish('alarms')
+      return { ok: true }
+    },
+
     'GET /api/health': async ({ principal }) => {
       const ok = await db.ping(1_000)
       const storage = await sessions.deps.storage()
@@ -134,6 +147,7 @@ export function gatewayRoutes(deps: GatewayRoutesDeps): Pick<Handlers, GatewayKe
             { at: Date }[]
           >`SELECT signed_at AS at FROM audit.checkpoint ORDER BY size DESC LIMIT 1`
         : []
+      const restore = ok ? await sessions.deps.restore.unconfirmed() : null
       return {
         version: deps.version,
         clock: clocks.view(),
@@ -145,6 +159,10 @@ export function gatewayRoutes(deps: GatewayRoutesDeps): Pick<Handlers, GatewayKe
           freeBytes: storage?.freeBytes ?? 0,
           reserveBytes: storage?.reserveBytes ?? 0,
           ok: storage !== null && storage.freeBytes >= storage.reserveBytes,
+        },
+        restore: restore && {
+          at: new Date(restore.at).toISOString(),
+          backupAt: new Date(restore.backupAt).toISOString(),
         },
         checkpoint: { size: checkpoint?.size ?? 0, at: signed?.at.toISOString() ?? null },
         witness: {

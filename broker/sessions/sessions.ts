@@ -186,6 +186,7 @@ export class Sessions {
         (health !== null && health !== undefined && health.freeBytes < health.reserveBytes) ||
         archive === null ||
         archive.freeBytes < archive.reserveBytes,
+      restoreUnconfirmed: (await this.deps.restore.unconfirmed()) !== null,
       authenticatedAt,
     }
   }

@@ -14,7 +14,7 @@ const FIRST_RETRY_MS = 1000
 const LONGEST_RETRY_MS = 60_000
 const AT_ONCE = 2
 /** Refusals and lost connections are a matter of time; one that goes on for so many attempts is told. */
-const TELL_AFTER = 5
+const TELL_AFTER = 8
 
 export interface ShipperDeps {
   spool: string

@@ -10,12 +10,15 @@ const IN_FLIGHT = 500
  */
 export class EventSender {
   readonly #journal: () => Journal
+  readonly #boot: string
   #link: ControlLink | null = null
   #queue: Entry[] = []
   readonly #inFlight = new Set<number>()
 
-  constructor(journal: () => Journal) {
+  /** `boot`: this run of the gateway. */
+  constructor(journal: () => Journal, boot: string) {
     this.#journal = journal
+    this.#boot = boot
   }
 
   /** A greeted link; taken when there is none yet. */
@@ -52,7 +55,11 @@ export class EventSender {
   #pump(): void {
     while (this.#link && this.#queue.length > 0 && this.#inFlight.size < IN_FLIGHT) {
       const next = this.#queue[0]
-      if (!next || !this.#link.send({ type: 'event', seq: next.seq, event: next.event })) return
+      if (!next) return
+      const { seq, boot, event } = next
+      // Of an earlier run: a broker may have committed it without our having heard.
+      const earlier = boot === null || boot === this.#boot ? {} : { boot }
+      if (!this.#link.send({ type: 'event', seq, ...earlier, event })) return
       this.#queue.shift()
       this.#inFlight.add(next.seq)
     }

@@ -17,6 +17,8 @@ const line = z.strictObject({
   seq: z.number().int().nonnegative(),
   /** SHA-256 of the line before, hex: a line taken out is seen. */
   prev: z.string().regex(/^[0-9a-f]{64}$/),
+  /** The run that wrote it; lines of older versions have none. */
+  boot: z.uuid().optional(),
   event: GatewayEvent,
   sig: z.string(),
 })
@@ -26,6 +28,8 @@ const FIRST = '0'.repeat(64)
 
 export interface Entry {
   seq: number
+  /** The run of the gateway that wrote it; null when the line does not say. */
+  boot: string | null
   event: GatewayEvent
 }
 
@@ -45,6 +49,7 @@ export interface JournalKey {
 export class Journal {
   readonly #dir: string
   readonly #key: KeyObject
+  readonly #boot: string
   readonly #onEntry: (entry: Entry) => void
   /** In order of seq. */
   readonly #waiting = new Map<number, Entry>()
@@ -62,9 +67,16 @@ export class Journal {
   /** Lines that did not verify, and places where lines are missing, when the journal was read; told to the operator of the gateway. */
   readonly damaged: number
 
-  private constructor(dir: string, key: KeyObject, onEntry: (entry: Entry) => void, state: Loaded) {
+  private constructor(
+    dir: string,
+    key: KeyObject,
+    boot: string,
+    onEntry: (entry: Entry) => void,
+    state: Loaded,
+  ) {
     this.#dir = dir
     this.#key = key
+    this.#boot = boot
     this.#onEntry = onEntry
     this.#files = state.files
     this.#next = state.next
@@ -73,11 +85,16 @@ export class Journal {
     for (const entry of state.entries) this.#waiting.set(entry.seq, entry)
   }
 
-  /** Reads what earlier runs left. `onEntry` hears every event once it is on disk. */
-  static async open(dir: string, key: JournalKey, onEntry: (entry: Entry) => void): Promise<Journal> {
+  /** Reads what earlier runs left; `boot` is this one. `onEntry` hears every event once it is on disk. */
+  static async open(
+    dir: string,
+    key: JournalKey,
+    boot: string,
+    onEntry: (entry: Entry) => void,
+  ): Promise<Journal> {
     await privateFolder(dir)
     const privateKey = createPrivateKey({ key: { ...key }, format: 'jwk' })
-    return new Journal(dir, privateKey, onEntry, await load(dir, createPublicKey(privateKey)))
+    return new Journal(dir, privateKey, boot, onEntry, await load(dir, createPublicKey(privateKey)))
   }
 
   get full(): boolean {
@@ -99,11 +116,11 @@ export class Journal {
     // As the contract has it, so that what is signed is what is read again and what a broker takes: one that no broker
     // takes would stand before all later ones.
     const event = GatewayEvent.parse(said)
-    const entry = { seq: this.#next, event }
+    const entry = { seq: this.#next, boot: this.#boot, event }
     this.#next += 1
-    const body = JSON.stringify({ seq: entry.seq, prev: this.#prev, event })
-    const sig = sign(null, Buffer.from(DOMAIN + body), this.#key).toString('base64url')
-    const text = JSON.stringify({ seq: entry.seq, prev: this.#prev, event, sig })
+    const unsigned = { seq: entry.seq, prev: this.#prev, boot: this.#boot, event }
+    const sig = sign(null, Buffer.from(DOMAIN + JSON.stringify(unsigned)), this.#key).toString('base64url')
+    const text = JSON.stringify({ ...unsigned, sig })
     this.#prev = sha256(text).toString('hex')
     await new Promise<void>((done) => {
       this.#queue.push({ text, entry, done })
@@ -233,7 +250,8 @@ async function load(dir: string, key: KeyObject): Promise<Loaded> {
         if (before !== null && entry.prev !== before) loaded.damaged += 1
         before = sha256(text).toString('hex')
         loaded.prev = before
-        if (entry.seq >= acknowledgedBelow) loaded.entries.push({ seq: entry.seq, event: entry.event })
+        if (entry.seq >= acknowledgedBelow)
+          loaded.entries.push({ seq: entry.seq, boot: entry.boot, event: entry.event })
       } else if (index < lines.length - 1) {
         loaded.damaged += 1
         before = null
@@ -249,11 +267,11 @@ async function load(dir: string, key: KeyObject): Promise<Loaded> {
 function read(text: string, key: KeyObject): (Entry & { prev: string }) | null {
   try {
     const raw = JSON.parse(text)
-    const { seq, prev, event, sig } = line.parse(raw)
+    const { seq, prev, boot = null, event, sig } = line.parse(raw)
     // Over what is there, not over what the schema makes of it.
-    const body = JSON.stringify({ seq: raw.seq, prev: raw.prev, event: raw.event })
+    const body = JSON.stringify({ seq: raw.seq, prev: raw.prev, boot: raw.boot, event: raw.event })
     return verify(null, Buffer.from(DOMAIN + body), key, Buffer.from(sig, 'base64url'))
-      ? { seq, prev, event }
+      ? { seq, prev, boot, event }
       : null
   } catch {
     return null

@@ -49,8 +49,18 @@ export type FromWorker =
   | { type: 'event'; event: GatewayEvent }
   | { type: 'state'; session: string; state: SessionState }
   | { type: 'credential'; id: number; session: string; grant: string }
-  /** Closed; `sealed` says whether there is a manifest, `heads` are the recording's last. */
-  | { type: 'closed'; session: string; recording: string; sealed: boolean; heads: AnchorHead[] }
+  /**
+   * Closed; `sealed` says whether there is a manifest, `heads` are the recording's last. `later`: its recorder is still at
+   * it, and `sealed` follows.
+   */
+  | {
+      type: 'closed'
+      session: string
+      recording: string
+      sealed: 'yes' | 'no' | 'later'
+      heads: AnchorHead[]
+    }
+  | { type: 'sealed'; session: string; recording: string; sealed: 'yes' | 'no'; heads: AnchorHead[] }
 
 /** The process-wide monotonic clock in milliseconds: `performance.now()` starts anew in every thread. */
 export function processMs(): number {

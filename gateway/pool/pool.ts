@@ -21,8 +21,14 @@ export interface PoolHandlers {
   /** Answer with `credential(...)`. */
   credential(ask: { session: string; grant: string }): Promise<string | null>
   closed(closed: Extract<FromWorker, { type: 'closed' }>): void
+  /** The recording of a session that was closed before; `no` also when its thread died over it. */
+  sealed(
+    sealed: Pick<Extract<FromWorker, { type: 'sealed' }>, 'session' | 'sealed' | 'recording' | 'heads'>,
+  ): void
   /** A thread died with these sessions in it. */
   crashed(sessions: LostSession[], why: string): void
+  /** A thread does not start again; once, until one does. */
+  short(why: string): void
 }
 
 /** A session whose thread died; `stop` when that was how an operator's order was carried out. */
@@ -54,6 +60,8 @@ interface PooledWorker {
 /** A worker that does not answer a stop within this time is ended with all that runs in it: the limit is 5 s. */
 const STUCK_MS = 4000
 const ANSWER_MS = 15_000
+const FIRST_RESTART_MS = 1000
+const LONGEST_RESTART_MS = 60_000
 
 export function defaultWorkers(): number {
   return Math.max(2, availableParallelism())
@@ -68,10 +76,16 @@ export class Pool {
   readonly #asked = new Map<number, (answer: Answer) => void>()
   readonly #heads = new Map<number, (heads: AnchorHead[]) => void>()
   #workers: PooledWorker[] = []
+  /** Recordings whose session is closed and whose recorder is not done. */
+  readonly #sealing = new Map<string, { session: string; worker: PooledWorker }>()
+  readonly #configured: number
+  #restart: NodeJS.Timeout | null = null
+  #restarts = 0
   #nextId = 1
   #stopping = false
 
-  private constructor(handlers: PoolHandlers, start: StartData, entry: URL | string) {
+  private constructor(count: number, handlers: PoolHandlers, start: StartData, entry: URL | string) {
+    this.#configured = count
     this.#handlers = handlers
     this.#start = start
     this.#entry = entry
@@ -84,9 +98,13 @@ export class Pool {
     startData: StartData,
     entry: URL | string = new URL('./worker.ts', import.meta.url),
   ): Promise<Pool> {
-    const pool = new Pool(handlers, startData, entry)
+    const pool = new Pool(count, handlers, startData, entry)
     await Promise.all(Array.from({ length: count }, () => pool.#spawn()))
     return pool
+  }
+
+  get workers(): { running: number; configured: number } {
+    return { running: this.#workers.length, configured: this.#configured }
   }
 
   get sessions(): { session: string; state: SessionState; grant: string }[] {
@@ -95,14 +113,17 @@ export class Pool {
 
   /** Recordings that are being written now. */
   isLive(recording: string): boolean {
-    return [...this.#running.values()].some((one) => one.recording === recording)
+    return (
+      this.#sealing.has(recording) || [...this.#running.values()].some((one) => one.recording === recording)
+    )
   }
 
   async open(message: Distribute<Extract<ToWorker, { type: 'open' }>, 'id'>): Promise<Answer> {
     const { session, recording, jti, serial } = message.grant
     if (this.#running.has(session)) return { ok: false, code: 'already-open', tookMs: null }
+    if (this.#stopping) return { ok: false, code: 'gateway-stopping', tookMs: null }
     const [worker] = [...this.#workers].sort((a, b) => a.sessions.size - b.sessions.size)
-    if (!worker || this.#stopping) return { ok: false, code: 'gateway-stopping', tookMs: null }
+    if (!worker) return { ok: false, code: 'no-session-threads', tookMs: null }
     this.#running.set(session, {
       session,
       recording,
@@ -173,6 +194,7 @@ export class Pool {
   /** Ends every session as gateway-stopped, with its recording sealed, then the threads. */
   async stop(): Promise<void> {
     this.#stopping = true
+    if (this.#restart) clearTimeout(this.#restart)
     await Promise.all(this.#workers.map((worker) => this.#ask(worker, { type: 'shut-down' }, 20_000)))
     const workers = this.#workers
     this.#workers = []
@@ -215,6 +237,10 @@ export class Pool {
       this.#lost(worker, why)
     })
     await ready
+    if (this.#stopping) {
+      await thread.terminate()
+      return
+    }
     this.#workers.push(worker)
   }
 
@@ -243,7 +269,12 @@ export class Pool {
         return
       case 'closed':
         this.#forget(message.session)
+        if (message.sealed === 'later')
+          this.#sealing.set(message.recording, { session: message.session, worker })
         this.#handlers.closed(message)
+        return
+      case 'sealed':
+        if (this.#sealing.delete(message.recording)) this.#handlers.sealed(message)
     }
   }
 
@@ -253,13 +284,41 @@ export class Pool {
   }
 
   #lost(worker: PooledWorker, why: string): void {
+    // One that never was ready: whoever started it hears of it.
+    if (!this.#workers.includes(worker)) return
     this.#workers = this.#workers.filter((one) => one !== worker)
     const sessions = [...worker.sessions].flatMap((id) => this.#running.get(id) ?? [])
     for (const { session } of sessions) this.#forget(session)
+    const unsealed = [...this.#sealing].filter(([, one]) => one.worker === worker)
+    for (const [recording] of unsealed) this.#sealing.delete(recording)
     if (this.#stopping) return
     if (sessions.length > 0) this.#handlers.crashed(sessions, why)
-    void this.#spawn().catch(() => {
-      // Reported through health: fewer workers. The next crash or restart tries again.
-    })
+    for (const [recording, { session }] of unsealed)
+      this.#handlers.sealed({ session, recording, sealed: 'no', heads: [] })
+    this.#startAgain()
+  }
+
+  /** Until there are as many as there should be; less and less often, because what keeps one away may stay. */
+  #startAgain(): void {
+    if (this.#stopping || this.#restart || this.#workers.length >= this.#configured) return
+    const wait =
+      this.#restarts === 0 ? 0 : Math.min(LONGEST_RESTART_MS, FIRST_RESTART_MS * 2 ** (this.#restarts - 1))
+    this.#restart = setTimeout(() => {
+      this.#spawn()
+        .then(
+          () => {
+            this.#restarts = 0
+          },
+          (error: unknown) => {
+            this.#restarts = Math.min(this.#restarts + 1, 10)
+            if (this.#restarts === 1 && !this.#stopping)
+              this.#handlers.short(error instanceof Error ? error.message : String(error))
+          },
+        )
+        .finally(() => {
+          this.#restart = null
+          this.#startAgain()
+        })
+    }, wait)
   }
 }

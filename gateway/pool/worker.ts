@@ -7,6 +7,7 @@ import { Secret } from '../../broker/domain/secret.ts'
 import { STREAMS } from '../../broker/domain/words.ts'
 import type { AnchorHead } from '../../recordings/format/anchor.ts'
 import type { Manifest } from '../../recordings/format/manifest.ts'
+import type { ClosedRecording } from '../../recordings/recorder/api.ts'
 import { openRecorder } from '../../recordings/recorder/recorder.ts'
 import { screenModelOver } from '../../recordings/screen-model/port.ts'
 import { openCredential } from '../edge/credential.ts'
@@ -108,19 +109,25 @@ function open(message: Extract<ToWorker, { type: 'open' }>): string | null {
       if (event.kind === 'session-state') say({ type: 'state', session: grant.session, state: event.state })
       if (event.kind === 'session-live') say({ type: 'state', session: grant.session, state: 'live' })
     },
-    closed: (recording) => {
+    closed: (recording, late) => {
       sessions.delete(grant.session)
-      say({
-        type: 'closed',
-        session: grant.session,
-        recording: grant.recording,
-        sealed: recording?.stored === true,
-        heads: recording ? lastHeads(recording.manifest) : [],
-      })
+      const about = { session: grant.session, recording: grant.recording }
+      if (!late) say({ type: 'closed', ...about, ...outcomeOf(recording) })
+      else {
+        say({ type: 'closed', ...about, sealed: 'later', heads: [] })
+        void late.then((done) => say({ type: 'sealed', ...about, ...outcomeOf(done) }))
+      }
     },
   })
   sessions.set(grant.session, session)
   return null
+}
+
+function outcomeOf(recording: ClosedRecording | null): { sealed: 'yes' | 'no'; heads: AnchorHead[] } {
+  return {
+    sealed: recording?.stored === true ? 'yes' : 'no',
+    heads: recording ? lastHeads(recording.manifest) : [],
+  }
 }
 
 /** Where each stream of a closed recording ended. */

@@ -33,8 +33,11 @@ export interface SessionPorts {
     size: { cols: number; rows: number },
   ): Promise<SessionRecorder>
   report(event: GatewayEvent): void
-  /** Sockets are closed and the recording is sealed; null when there is none, or it could not be sealed. */
-  closed(recording: ClosedRecording | null): void
+  /**
+   * Sockets are closed and the recording is sealed; null when there is none, or it could not be sealed. `late`: it is
+   * still being sealed, and settles as that ends.
+   */
+  closed(recording: ClosedRecording | null, late: Promise<ClosedRecording | null> | null): void
 }
 
 export interface Command {

@@ -21,14 +21,20 @@ export interface RecordingEvents {
   failed(): void
 }
 
+/** `recording`: null when there is none, or it could not be sealed; `late`: it is being sealed still. */
+export interface Sealed {
+  recording: ClosedRecording | null
+  late: Promise<ClosedRecording | null> | null
+}
+
 /** The session's recording, from its start to its seal. A failure is reported here, and followed by the session. */
 export class RecordingSide {
   readonly #session: string
   readonly #clock: Clock
   readonly #events: RecordingEvents
   #recorder: SessionRecorder | null = null
+  #opening: Promise<SessionRecorder> | null = null
   #over = false
-  #sealed: Promise<ClosedRecording | null> | null = null
 
   constructor(session: string, clock: Clock, events: RecordingEvents) {
     this.#session = session
@@ -36,19 +42,15 @@ export class RecordingSide {
     this.#events = events
   }
 
-  /** False when it could not be started. `endedAs`: how the session has ended meanwhile, or null. */
-  async start(open: () => Promise<SessionRecorder>, endedAs: () => SessionEnd | null): Promise<boolean> {
+  /** False when it could not be started. A session that has ended meanwhile seals it. */
+  async start(open: () => Promise<SessionRecorder>): Promise<boolean> {
     let recorder: SessionRecorder
     try {
-      recorder = await open()
+      this.#opening = open()
+      recorder = await this.#opening
     } catch (error) {
       this.#gap(`recording did not start: ${error instanceof Error ? error.message : 'unknown'}`)
       return false
-    }
-    const end = endedAs()
-    if (end !== null) {
-      this.#sealed = recorder.close({ reason: end }).catch(() => null)
-      return true
     }
     this.#recorder = recorder
     recorder.onDrain(() => this.#events.drained())
@@ -95,19 +97,36 @@ export class RecordingSide {
     return this.#recorder?.heads() ?? []
   }
 
-  /** Null when there is none, or it could not be sealed. */
-  async seal(end: SessionEnd): Promise<ClosedRecording | null> {
+  /**
+   * Sealed in time, or `late`: the recorder alone finishes it then, whenever its disk answers, and nobody recovers it
+   * meanwhile, so that one manifest is written and not two. The session does not wait for it, and it is told.
+   */
+  async seal(end: SessionEnd): Promise<Sealed> {
     this.#over = true
-    const late = Promise.withResolvers<null>()
-    const timer = this.#clock.after(SEAL_LIMIT_MS, () => late.resolve(null))
+    const sealing = this.#finish(end)
+    const isLate = Promise.withResolvers<'late'>()
+    const timer = this.#clock.after(SEAL_LIMIT_MS, () => isLate.resolve('late'))
+    const first = await Promise.race([sealing, isLate.promise])
+    timer.cancel()
+    if (first !== 'late') return { recording: first, late: null }
+    this.#events.report({
+      kind: 'gateway-problem',
+      code: 'recording-not-sealed',
+      detail: `not finished within ${SEAL_LIMIT_MS / 1000} s of the end`,
+      session: this.#session,
+      at: this.#clock.wall(),
+    })
+    return { recording: null, late: sealing }
+  }
+
+  async #finish(end: SessionEnd): Promise<ClosedRecording | null> {
     try {
-      const closing = this.#recorder?.close({ reason: end }) ?? this.#sealed
-      return await Promise.race([closing, late.promise])
+      // It may just be opening. Why it did not open has been told.
+      const recorder = this.#recorder ?? (await this.#opening?.catch(() => null)) ?? null
+      return recorder ? await recorder.close({ reason: end }) : null
     } catch (error) {
       this.#gap(`recording not sealed: ${error instanceof Error ? error.message : 'unknown'}`)
       return null
-    } finally {
-      timer.cancel()
     }
   }
 

@@ -12,6 +12,7 @@ import {
 } from '../../recordings/recorder/api.ts'
 import type { Browser, BrowserListener } from './browser.ts'
 import { TypingBoard, typingBoardMemory } from './fair-share.ts'
+import type { SessionPorts } from './ports.ts'
 import { Session } from './session.ts'
 import type { SourceEvents, TerminalSource } from './source.ts'
 
@@ -121,7 +122,11 @@ class FakeRecorder implements Partial<SessionRecorder> {
 
 const turn = () => new Promise<void>((done) => setImmediate(done))
 
-async function live(change: Partial<Grant> = {}, clock: ManualClock = manualClock()) {
+async function live(
+  change: Partial<Grant> = {},
+  clock: ManualClock = manualClock(),
+  record: SessionPorts['record'] | null = null,
+) {
   const now = Math.floor(clock.wall() / 1000)
   const grant = {
     v: 1,
@@ -149,6 +154,7 @@ async function live(change: Partial<Grant> = {}, clock: ManualClock = manualCloc
     return { v: 1 as const, session: grant.session, grant: grant.jti, serial: 1, iat: at, exp: at + seconds }
   }
   const events: GatewayEvent[] = []
+  const closed: Parameters<SessionPorts['closed']>[] = []
   const recorder = new FakeRecorder()
   let source: FakeSource | null = null
   const session = new Session(grant, lease(), {
@@ -158,9 +164,9 @@ async function live(change: Partial<Grant> = {}, clock: ManualClock = manualCloc
       source = new FakeSource(heard)
       return { ok: true, opened: { source, identity: { algorithm: 'x', fingerprint: 'y' }, algorithms: {} } }
     },
-    record: async () => recorder as unknown as SessionRecorder,
+    record: record ?? (async () => recorder as unknown as SessionRecorder),
     report: (event) => events.push(event),
-    closed: () => {},
+    closed: (...outcome) => closed.push(outcome),
   })
   const ticket = (use: SessionTicket['use']) =>
     ({ use, person: grant.person.id, personName: 'Vera' }) as SessionTicket
@@ -190,6 +196,7 @@ async function live(change: Partial<Grant> = {}, clock: ManualClock = manualCloc
     ticket,
     grant,
     lease,
+    closed,
   }
 }
 
@@ -481,6 +488,37 @@ describe('an asset that shows another host key at a later key exchange', () => {
     await session.whenClosed
     expect(events).toContainEqual(expect.objectContaining({ kind: 'identity-changed', seen: 'SHA256:other' }))
     expect(events.at(-1)).toMatchObject({ kind: 'session-closed', end: 'target-identity-changed' })
+  })
+})
+
+describe('a recording that is not sealed in time', () => {
+  it('is told, and finished by its recorder alone', async () => {
+    const { session, recorder, clock, events, closed } = await live()
+    const disk = Promise.withResolvers<never>()
+    recorder.close = () => disk.promise
+    session.command({ command: 'stop', end: 'operator-stopped', by: 'Olga', cause: '', receivedAt: 0 })
+    clock.advance(10_000)
+    await session.whenClosed
+    expect(events.slice(-2)).toMatchObject([
+      { kind: 'gateway-problem', code: 'recording-not-sealed', session: session.id },
+      { kind: 'session-closed', end: 'operator-stopped' },
+    ])
+    const [[recording, late] = []] = closed
+    expect(recording).toBeNull()
+    disk.resolve({ stored: true } as never)
+    expect(await late).toEqual({ stored: true })
+    expect(closed).toHaveLength(1)
+  })
+
+  it('is waited for also when it is just being opened', async () => {
+    const opening = Promise.withResolvers<SessionRecorder>()
+    const { session, recorder, closed } = await live({}, manualClock(), () => opening.promise)
+    session.command({ command: 'stop', end: 'site-locked', by: 'Olga', cause: '', receivedAt: 0 })
+    await turn()
+    expect(session.state).toBe('closing')
+    opening.resolve(recorder as unknown as SessionRecorder)
+    await session.whenClosed
+    expect(closed).toMatchObject([[{ stored: true }, null]])
   })
 })
 

@@ -133,7 +133,7 @@ export class Session {
     return this.#grant
   }
 
-  /** Resolves when the session is closed and its recording sealed. */
+  /** Resolves when the session is closed and its recording sealed, if its disk answers. */
   get whenClosed(): Promise<void> {
     return this.#settled.promise
   }
@@ -232,10 +232,7 @@ export class Session {
     const reached = await this.#asset.reach(size)
     if (!reached) return
     const { identity, algorithms } = reached
-    const isRecorded = await this.#recording.start(
-      () => this.#ports.record(identity, size),
-      () => endIn(this.#state),
-    )
+    const isRecorded = await this.#recording.start(() => this.#ports.record(identity, size))
     if (!isRecorded)
       this.#finish('recording-failed', 'The recording could not be started, so the session was not opened.')
     if (this.#ending()) return
@@ -374,7 +371,7 @@ export class Session {
     else this.#asset.drop(since)
     this.#audience.tell(this.#stateMessage())
     this.#recording.mark(`ended: ${end}`)
-    const [recording] = await Promise.all([
+    const [{ recording, late }] = await Promise.all([
       this.#recording.seal(end),
       end === 'vendor-left' ? this.#asset.partWith(since) : null,
     ])
@@ -393,7 +390,7 @@ export class Session {
     })
     this.#audience.tell(this.#stateMessage())
     this.#audience.closeAll(end)
-    this.#ports.closed(recording)
+    this.#ports.closed(recording, late)
     this.#settled.resolve()
   }
 }

@@ -41,8 +41,10 @@ export interface RecoveredRecording {
 
 export interface Recovery {
   recovered: RecoveredRecording[]
-  /** Folders that hold nothing to recover (a crash before the recording was open), and those that can't be read. */
-  skipped: { recording: string; reason: string }[]
+  /** Folders that hold nothing to recover: a crash before the recording was open. */
+  empty: string[]
+  /** Those that can't be read, or finished: somebody must look at them. */
+  unreadable: { recording: string; reason: string }[]
 }
 
 /** Why a recording stops, in its gaps. */
@@ -53,7 +55,7 @@ const REASON = 'gateway crash'
  * the gateway takes sessions. Safe to repeat: what has a manifest is left alone, and files are never changed.
  */
 export async function recoverSpool(options: RecoverOptions): Promise<Recovery> {
-  const result: Recovery = { recovered: [], skipped: [] }
+  const result: Recovery = { recovered: [], empty: [], unreadable: [] }
   for (const recording of (await readdir(options.spool)).filter(isId).sort()) {
     if (options.isLive?.(recording)) continue
     const folder = recordingFolder(options.spool, recording)
@@ -61,9 +63,10 @@ export async function recoverSpool(options: RecoverOptions): Promise<Recovery> {
     try {
       const recovered = await recoverRecording(folder, recording, options)
       if (recovered) result.recovered.push(recovered)
-      else result.skipped.push({ recording, reason: 'nothing was recorded' })
+      else result.empty.push(recording)
     } catch (error) {
-      result.skipped.push({ recording, reason: error instanceof Error ? error.message : String(error) })
+      const reason = error instanceof Error ? error.message : String(error)
+      result.unreadable.push({ recording, reason })
     }
   }
   return result
@@ -76,7 +79,8 @@ async function recoverRecording(
 ): Promise<RecoveredRecording | null> {
   const found = await salvage(folder, { reason: REASON, endedAtMs: null })
   const record = (await readRecord(folder)) ?? recordOf(found)
-  if (!record || record.recording !== recording) return null
+  if (!record) return null
+  if (record.recording !== recording) throw new Error(`the folder holds the recording ${record.recording}`)
   const { grants, approvals, ticket, ...names } = record
   const manifest = manifestSchema.parse({
     ...names,

@@ -120,8 +120,10 @@ function gapAfter(
 async function namesIn(folder: string): Promise<string[]> {
   try {
     return await readdir(folder)
-  } catch {
-    return []
+  } catch (error) {
+    // A folder that is there and does not open is no empty one.
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+    throw error
   }
 }
 

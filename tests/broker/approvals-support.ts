@@ -28,6 +28,7 @@ export const RUNNING: RuntimeFacts = {
   endpointBusyWith: null,
   clock: 'ok',
   storageBelowReserve: false,
+  restoreUnconfirmed: false,
   authenticatedAt: TWO,
 }
 
@@ -88,7 +89,12 @@ export async function makePlant(cluster: TestCluster, criticality = 'C2'): Promi
         return read && JSON.parse(new TextDecoder().decode(read.payload))
       },
     },
-    runtime: async () => ({ gatewayOnline: true, clock: 'ok', storageBelowReserve: false }),
+    runtime: async () => ({
+      gatewayOnline: true,
+      clock: 'ok',
+      storageBelowReserve: false,
+      restoreUnconfirmed: false,
+    }),
   }
   const vouch = async (...rows: { kind: string; id: string }[]) => {
     const states = await rowStates(sql, rows, {

@@ -2,9 +2,11 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { BROKER } from '../../broker/audit/event.ts'
 import { type AuditLog, openAuditLog } from '../../broker/audit/log.ts'
 import { backup } from '../../broker/backup/backup.ts'
 import { restore } from '../../broker/backup/restore.ts'
+import { RestoreGuard } from '../../broker/backup/restore-guard.ts'
 import { systemClock } from '../../broker/domain/clock.ts'
 import { newId } from '../../broker/domain/ids.ts'
 import { Secret } from '../../broker/domain/secret.ts'
@@ -67,6 +69,37 @@ async function open(dataDir: string): Promise<Deployment> {
   }
 }
 
+/** Red without the log's word in backup/restore-guard.ts: a row or a file that is edited would open the door. */
+async function confirmed(restored: Deployment): Promise<void> {
+  const { db } = restored.store
+  const { auditMac: macKey } = await openKeys(fresh, now())
+  const guard = () => RestoreGuard.open({ db, audit: restored.log, macKey, dataDir: fresh })
+  const openAlarms = () =>
+    db.sql<{ message: string }[]>`SELECT message FROM alarm WHERE kind = 'restored' AND closed_at IS NULL`
+  expect(await openAlarms()).toEqual([{ message: expect.stringContaining('No new session opens') }])
+  const [row] = await db.sql<{ id: string }[]>`SELECT id FROM restored`
+  expect(await (await guard()).unconfirmed()).toMatchObject({ id: row?.id })
+  const note = path.join(fresh, 'restored')
+  const text = await readFile(note, 'utf8')
+  await rm(note)
+  expect(await (await guard()).unconfirmed()).not.toBeNull()
+  await writeFile(note, text)
+  await db.sql`DELETE FROM restored`
+  const told = await guard()
+  expect(await told.unconfirmed()).toMatchObject({ id: row?.id })
+  await writeFile(note, 'no note')
+  await expect(guard()).rejects.toThrow('cannot be read')
+  expect(await told.confirm({ actor: BROKER }, 'All of it.')).toBe(true)
+  expect(await told.unconfirmed()).toBeNull()
+  expect(await openAlarms()).toEqual([])
+  expect(await (await guard()).unconfirmed()).toBeNull()
+  expect(await told.confirm({ actor: BROKER }, 'Again.')).toBe(false)
+  const { entries } = await restored.log.find({ action: 'restore.confirmed' }, { limit: 10 })
+  expect(entries.map(({ entry }) => entry)).toMatchObject([
+    { object: { kind: 'restore', id: row?.id }, reason: 'All of it.' },
+  ])
+}
+
 async function write(to: Deployment, count: number): Promise<void> {
   for (let n = 0; n < count; n++) {
     await to.store.db.tx((tx) => to.log.record(tx, change(`a${n}`, { n, text: 'tab\there\nand a line' })))
@@ -106,16 +139,17 @@ describe('backup and restore', () => {
       n: 3,
       text: 'tab\there\nand a line',
     })
-    expect(await restored.store.db.sql`SELECT message FROM alarm`).toMatchObject([
+    expect(await restored.store.db.sql`SELECT message FROM alarm WHERE kind <> 'restored'`).toMatchObject([
       { message: 'a\tb\\n"c"\n' },
     ])
     // Red without `endWhatIsOut`: what was taken away since the backup would be in force again.
     const out = await restored.store.db.sql<{ ended: string | null; open: boolean }[]>`
       SELECT s.ended_because AS ended, l.expires_at > ${new Date(now())} AS open FROM sign_in s, set_up_link l`
     expect(out).toEqual([{ ended: 'restored', open: false }])
+    await confirmed(restored)
     // Staging numbers go on, foreign keys and the queue's guard are back.
     await write(restored, 2)
-    expect(await restored.log.size()).toBe(14)
+    expect(await restored.log.size()).toBe(15)
     await expect(restored.store.db.sql`INSERT INTO audit.leaf VALUES (99, ${newId()})`).rejects.toMatchObject(
       {
         code: '23503',

@@ -148,6 +148,7 @@ test('every route x every caller without business there', async () => {
       },
       'PUT /api/endpoints/:id/accounts/:account/credential': { kind: 'password', password: 'x' },
       'POST /api/alarms/:id/acknowledge': { reason },
+      'POST /api/restore/confirm': { reason },
     },
   })
   expect(cells.filter(({ wrong }) => wrong !== null)).toEqual([])

@@ -266,6 +266,73 @@ describe('events', () => {
     again.ws.close()
   })
 
+  it('of an earlier run are known again, so that a killed gateway says nothing twice', async () => {
+    // Red without `boot` in `isFresh` of link/link.ts.
+    const boot = newId()
+    const event = { kind: 'refused-by-gateway' as const, session: null, code: newId(), at: 1 }
+    const mine = async () =>
+      (await actions('gateway.refused')).filter((entry) => entry.reason === event.code).length
+    const link = await new FakeGateway(port, caller).hello({ boot })
+    link.say({ type: 'event', seq: 3, event })
+    await until('it is acknowledged', () => link.acknowledged(3) === 1)
+    link.ws.terminate()
+    const again = await new FakeGateway(port, caller).hello()
+    again.say({ type: 'event', seq: 3, boot, event })
+    again.say({ type: 'event', seq: 4, boot, event })
+    again.say({ type: 'event', seq: 5, event })
+    await until('all are acknowledged', () => again.acknowledged(5) === 1)
+    expect(again.acknowledged(3)).toBe(1)
+    expect(await mine()).toBe(3)
+    again.ws.close()
+  })
+
+  it('that a person must look at are an entry and an alarm, which closes when it is acknowledged', async () => {
+    const link = await new FakeGateway(port, caller).hello()
+    const event = {
+      kind: 'gateway-problem' as const,
+      code: 'recording-unreadable' as const,
+      detail: 'recording x: EIO',
+      session: null,
+      at: 1,
+    }
+    const open = () => plant.broker.store.db.sql<{ id: string; message: string; site: string | null }[]>`
+      SELECT id, message, site_id AS site FROM alarm
+      WHERE kind = 'recording-unreadable' AND subject = ${`gateway ${gatewayId}`} AND closed_at IS NULL`
+    link.say({ type: 'event', seq: 0, event })
+    await until('it is acknowledged', () => link.acknowledged(0) === 1)
+    expect((await actions('gateway.problem')).at(-1)).toMatchObject({
+      reason: event.detail,
+      object: { kind: 'gateway', id: gatewayId },
+      details: { code: event.code },
+    })
+    const [alarm] = await open()
+    expect(alarm).toMatchObject({ site: plant.siteId, message: expect.stringContaining('look at the disk') })
+    await plant.admin.signIn()
+    await plant.admin.call('POST /api/alarms/:id/acknowledge', {
+      params: { id: alarm?.id ?? '' },
+      body: { reason: 'The disk was replaced.' },
+    })
+    expect(await open()).toEqual([])
+    link.say({ type: 'event', seq: 1, event })
+    await until('it is acknowledged', () => link.acknowledged(1) === 1)
+    expect(await open()).toHaveLength(1)
+    link.say({
+      type: 'health',
+      wall: Date.now(),
+      sessions: 0,
+      freeBytes: 1,
+      reserveBytes: 1,
+      spooledRecordings: 0,
+      rssBytes: 1,
+      workers: { running: 1, configured: 4 },
+    })
+    await until('fewer threads are shown', async () => {
+      const { gateways } = await plant.admin.call('GET /api/health', {})
+      return gateways.find(({ id }) => id === gatewayId)?.workers?.running === 1
+    })
+    link.ws.close()
+  })
+
   it('one that cannot be stored leaves a trace and stands before nothing else', async () => {
     // Red without `setAside` in link/event-inbox.ts: the next event is never taken.
     const link = await new FakeGateway(port, caller).hello()

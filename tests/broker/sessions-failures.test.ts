@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { newId } from '../../broker/domain/ids.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
 import { until } from './audit-support.ts'
 import { type Plant, startPlant } from './plant.ts'
@@ -139,6 +140,52 @@ describe.skipIf(missing !== null)(
       await until('it works on', () => back.output.includes('after-2'))
       await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
       await until('it is closed', async () => (await view(id)).state === 'closed')
+    }, 90_000)
+
+    it('after a restore: what runs goes on, nothing new opens until it is confirmed in the log', async () => {
+      // Red without 'restore-unconfirmed' in policy/decide-access.ts.
+      const { id, requestId } = await openTerminal()
+      const { sql } = plant.broker.store.db
+      const at = new Date()
+      const backupAt = new Date(at.getTime() - 3_600_000)
+      await sql`INSERT INTO restored (id, restored_at, backup_at) VALUES (${newId()}, ${at}, ${backupAt})`
+      await plant.restartBroker()
+      await until('the gateway is back', () => plant.gateway.links().length === 1, 20_000)
+      await until('the session is known', () => plant.broker.sessions.live.get(id)?.lostAt === null)
+      const again = await plant.vendor.call('POST /api/sessions/:id/attach', { params: { id }, body: {} })
+      const back = await plant.socket(again, plant.vendor)
+      back.start()
+      await until('it is live', async () => (await view(id)).state === 'live')
+      await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
+      await until('it is closed', async () => (await view(id)).state === 'closed')
+      await until('its evidence is taken', async () => (await view(id)).recording === 'complete', 20_000)
+
+      const fresh = await plant.approved({ endpointId, account: sshd.user, ci: 'Robot cell 4' })
+      expect(fresh).not.toBe(requestId)
+      const { version } = await plant.vendor.call('GET /api/requests/:id/notice', { params: { id: fresh } })
+      const open = () =>
+        plant.vendor.ask('POST /api/requests/:id/session', {
+          params: { id: fresh },
+          body: { noticeVersion: version },
+        })
+      const denied = await open()
+      expect(denied.status).toBe(403)
+      expect(JSON.stringify(denied.body)).toContain('restore-unconfirmed')
+      expect((await plant.admin.call('GET /api/health', {})).restore).toEqual({
+        at: at.toISOString(),
+        backupAt: backupAt.toISOString(),
+      })
+      await plant.admin.signIn()
+      const body = { reason: 'Gateway 7 was revoked again.' }
+      await plant.admin.call('POST /api/restore/confirm', { body })
+      expect((await plant.admin.call('GET /api/health', {})).restore).toBeNull()
+      const opened = await plant.open(fresh)
+      expect((await plant.admin.ask('POST /api/restore/confirm', { body })).status).toBe(409)
+      await plant.approver.call('POST /api/sessions/:id/stop', {
+        params: { id: opened.sessionId },
+        body: {},
+      })
+      await until('it is closed', async () => (await view(opened.sessionId)).state === 'closed')
     }, 90_000)
 
     it('a closed ticket ends it by the class of the asset', async () => {

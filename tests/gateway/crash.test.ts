@@ -1,9 +1,10 @@
 import { type ChildProcess, fork } from 'node:child_process'
-import { chmod, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { JWS_TYPES } from '../../broker/domain/grant.ts'
+import { newId } from '../../broker/domain/ids.ts'
 import { enrol } from '../../gateway/enrol.ts'
 import { loadIdentity } from '../../gateway/identity/identity.ts'
 import { verifyJws } from '../../recordings/format/jws.ts'
@@ -55,6 +56,59 @@ describe.skipIf(missing)(`a gateway that is killed${missing ? ` (skipped: ${miss
       expect(screen?.chunks).toBeGreaterThan(0)
       expect(broker.hello).toMatchObject({ sessions: [] })
       await until(async () => (await readdir(join(dataDir, 'spool'))).length === 0, 'empty spool')
+    } finally {
+      child.kill('SIGKILL')
+      await broker.stop()
+      await rm(dataDir, { recursive: true, force: true })
+    }
+  })
+
+  it('killed before it heard that its events are committed, says which run they are of, and what is damaged', async () => {
+    const broker = await TestBroker.start()
+    const dataDir = await mkdtemp(join(tmpdir(), 'sallyport-unheard-'))
+    await enrol({ token: broker.token, broker: broker.url, dataDir, name: 'gw' })
+    const start = async (): Promise<ChildProcess> => {
+      const child = fork(new URL('./gateway-process.ts', import.meta.url), [dataDir], { stdio: 'inherit' })
+      await until(() => broker.control !== null && broker.hello !== null, 'link', 20_000)
+      return child
+    }
+    let child = await start()
+    try {
+      const boot = broker.hello?.boot
+      broker.forgetsToAnswer = true
+      const { grant } = await openSession({ broker } as House, lab)
+      await broker.command(grant, 'stop')
+      await broker.closed(grant)
+      child.kill('SIGKILL')
+      await until(() => broker.control === null, 'lost link')
+      broker.hello = null
+      broker.forgetsToAnswer = false
+      // And somebody takes a line out of its journal meanwhile.
+      const [file = ''] = await readdir(join(dataDir, 'journal'))
+      const lines = (await readFile(join(dataDir, 'journal', file), 'utf8')).split('\n')
+      await writeFile(join(dataDir, 'journal', file), lines.toSpliced(1, 1).join('\n'))
+      // And its spool is damaged: one recording cannot be read, one that is finished lacks its segments.
+      const [unreadable, undelivered] = [newId(), newId()]
+      for (const recording of [unreadable, undelivered]) await mkdir(join(dataDir, 'spool', recording))
+      await writeFile(join(dataDir, 'spool', unreadable, 'screen'), 'not a folder')
+      await writeFile(join(dataDir, 'spool', undelivered, 'manifest.jws'), 'x.y.z')
+      child = await start()
+      const ends = () =>
+        broker.events.flatMap((event, index) =>
+          event.kind === 'session-closed' && event.session === grant.session ? [broker.boots[index]] : [],
+        )
+      await until(() => ends().length === 2, 'it is said again')
+      expect(ends()).toEqual([null, boot])
+      const problems = () => broker.events.filter((event) => event.kind === 'gateway-problem')
+      await until(() => problems().length === 3, 'the damage')
+      expect(
+        problems().map(({ code, detail, session }) => [code, detail.includes(undelivered), session]),
+      ).toEqual([
+        ['journal-damaged', false, null],
+        ['recording-unreadable', false, null],
+        ['recording-not-delivered', true, null],
+      ])
+      expect(problems()[1]?.detail).toContain(unreadable)
     } finally {
       child.kill('SIGKILL')
       await broker.stop()

@@ -26,7 +26,7 @@ import {
   type SessionTicket,
 } from '../../broker/domain/grant.ts'
 import { DEFAULT_ENDING } from '../../broker/domain/words.ts'
-import { type AskAnswer, ControlConnection, type Hello } from '../../broker/link/control.ts'
+import { type AskAnswer, ControlConnection, type Health, type Hello } from '../../broker/link/control.ts'
 import { newEnrolmentToken } from '../../broker/link/enrolment-token.ts'
 import {
   freshAnswer,
@@ -62,6 +62,10 @@ export class TestBroker {
   readonly input = p256()
   readonly escrow = p256()
   readonly events: GatewayEvent[] = []
+  /** Of each event, the earlier run that wrote it. */
+  readonly boots: (string | null)[] = []
+  /** While true, events are taken and their acknowledgements get lost. */
+  forgetsToAnswer = false
   readonly evidence = new Map<string, Buffer>()
   readonly receipts = new Map<string, string>()
   readonly spliceHeads: string[] = []
@@ -76,6 +80,7 @@ export class TestBroker {
   limits: SpliceLimits = { idleMs: 60_000, lingerMs: 200 }
   control: ControlConnection | null = null
   hello: Hello | null = null
+  health: Health | null = null
   sealKey: JsonWebKeyPublic | null = null
   gatewaySignKey = ''
   url = ''
@@ -349,13 +354,16 @@ export class TestBroker {
           brokerKeys: this.brokerKeys(),
         })
       },
-      event: (seq, event) => {
+      event: (seq, event, boot) => {
         if (this.deaf) return
         this.events.push(event)
-        control.send({ type: 'event-ack', seq })
+        this.boots.push(boot)
+        if (!this.forgetsToAnswer) control.send({ type: 'event-ack', seq })
       },
       credential: (ask) => void this.#sealed(control, ask),
-      health: () => {},
+      health: (health) => {
+        this.health = health
+      },
       closed: () => {
         if (this.control === control) this.control = null
       },

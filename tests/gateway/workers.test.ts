@@ -20,7 +20,8 @@ describe.skipIf(missing)(`session workers that fail${missing ? ` (skipped: ${mis
     })
   })
   afterEach(async () => {
-    for (const name of ['crash-now', 'hang-now']) await rm(join(house.dataDir, name), { force: true })
+    for (const name of ['no-start', 'crash-now', 'hang-now'])
+      await rm(join(house.dataDir, name), { force: true })
   })
   afterAll(async () => {
     await house?.stop()
@@ -41,6 +42,24 @@ describe.skipIf(missing)(`session workers that fail${missing ? ` (skipped: ${mis
     await until(() => browser.closed !== null)
     expect(broker.eventsOf('session-closed', grant.session)).toHaveLength(1)
     await until(async () => (await broker.open(broker.grant(lab)))?.ok === true, 'a new worker')
+  })
+
+  it('a thread that does not start again: told once, openings refused for what it is, and tried again', async () => {
+    // Red without `#startAgain` and `short` in gateway/pool/pool.ts.
+    const { broker } = house
+    const told = () =>
+      broker.events.filter((event) => event.kind === 'gateway-problem' && event.code === 'worker-lost')
+    await writeFile(join(house.dataDir, 'no-start'), '')
+    await writeFile(join(house.dataDir, 'crash-now'), '')
+    await until(() => told().length > 0, 'told')
+    await rm(join(house.dataDir, 'crash-now'))
+    await until(() => broker.health?.workers?.running === 0, 'health', 15_000)
+    expect(broker.health?.workers).toEqual({ running: 0, configured: 1 })
+    expect(await broker.open(broker.grant(lab))).toMatchObject({ ok: false, code: 'no-session-threads' })
+    await rm(join(house.dataDir, 'no-start'))
+    await until(async () => (await broker.open(broker.grant(lab)))?.ok === true, 'a new worker', 15_000)
+    expect(told()).toHaveLength(1)
+    expect(told()).toMatchObject([{ session: null, detail: expect.stringContaining('0 of 1') }])
   })
 
   it('a thread that hangs: an operator’s stop still closes the asset’s socket in 5 s', async () => {

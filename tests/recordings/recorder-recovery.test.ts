@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { appendFile, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
+import { appendFile, cp, mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -83,8 +83,8 @@ describe('after kill -9', () => {
       const spool = join(fixture.spool, newId())
       await mkdir(spool)
       const { recording, heads } = await killed(spool, { ms }, rate)
-      const { recovered, skipped } = await recover(spool)
-      expect(skipped).toEqual([])
+      const { recovered, unreadable } = await recover(spool)
+      expect(unreadable).toEqual([])
       expect(recovered).toHaveLength(1)
       const [found] = recovered
       const manifest = await readManifest(found!.jws, fixture.keys)
@@ -251,14 +251,26 @@ describe('recovery', () => {
     await mkdir(join(spool, 'lost+found'), { recursive: true })
     const empty = newId()
     await mkdir(join(spool, empty))
+    const [broken, misplaced] = [newId(), newId()]
+    await mkdir(join(spool, broken))
+    await writeFile(join(spool, broken, 'screen'), 'not a folder')
     const recorder = await openRecorder(fixture.options({ spool }))
+    await cp(join(spool, recorder.recording), join(spool, misplaced), { recursive: true })
     const result = await recoverSpool({
       spool,
       signing: fixture.keys.signing,
       clock: systemClock,
       isLive: (recording) => recording === recorder.recording,
     })
-    expect(result).toEqual({ recovered: [], skipped: [{ recording: empty, reason: 'nothing was recorded' }] })
+    const by = (one: { recording: string }, two: { recording: string }) =>
+      one.recording.localeCompare(two.recording)
+    expect(result).toMatchObject({ recovered: [], empty: [empty] })
+    expect(result.unreadable.toSorted(by)).toEqual(
+      [
+        { recording: broken, reason: expect.stringContaining('ENOTDIR') },
+        { recording: misplaced, reason: expect.stringContaining(recorder.recording) },
+      ].toSorted(by),
+    )
     await recorder.close({ reason: 'vendor-left' })
   })
 })

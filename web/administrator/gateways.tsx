@@ -1,11 +1,13 @@
 import { Button, Modal, NativeSelect } from '@mantine/core'
 import { IconPlus } from '@tabler/icons-react'
 import { useState } from 'react'
+import { useOutletContext } from 'react-router'
 import type { Answer } from '../shared/api.ts'
 import {
   Empty,
   Fact,
   Facts,
+  Note,
   Page,
   Section,
   Shown,
@@ -14,6 +16,7 @@ import {
   TableFrame,
   When,
 } from '../shared/kit.tsx'
+import { hasRole, type Me } from '../shared/me.ts'
 import { useAct, useRead } from '../shared/query.ts'
 import { instantTimes, viewerZone } from '../shared/time.ts'
 import { ChoiceField, FormDialog, ReasonField, TextField } from './forms.tsx'
@@ -31,7 +34,9 @@ const gib = (bytes: number) =>
 
 export function Component() {
   const health = useRead('GET /api/health', {}, { live: true })
+  const me = useOutletContext<Me>()
   const [adding, setAdding] = useState(false)
+  const [confirming, setConfirming] = useState(false)
   const [revoking, setRevoking] = useState<Gateway | null>(null)
   return (
     <Page
@@ -46,6 +51,19 @@ export function Component() {
       <Shown of={health}>
         {(data) => (
           <>
+            {data.restore ? (
+              <Note tone="alarm">
+                <p>
+                  <strong>No new session opens: a backup was restored.</strong> It is of{' '}
+                  <When at={data.restore.backupAt} zone={viewerZone()} />, and what was taken away since is in
+                  force again. Revoke gateways, disable people and vendors, withdraw approvals and stop
+                  requests again, then confirm it.
+                </p>
+                {hasRole(me, 'administrator') ? (
+                  <Button onClick={() => setConfirming(true)}>Confirm</Button>
+                ) : null}
+              </Note>
+            ) : null}
             <Section title="Gateways">
               {data.gateways.length === 0 ? (
                 <Empty title="No gateway yet">
@@ -77,7 +95,15 @@ export function Component() {
                             </div>
                           ) : null}
                         </td>
-                        <td className="num-cell">{gateway.sessions ?? '—'}</td>
+                        <td className="num-cell">
+                          {gateway.sessions ?? '—'}
+                          {gateway.workers && gateway.workers.running < gateway.workers.configured ? (
+                            <Status
+                              tone="alarm"
+                              word={`${gateway.workers.running} of ${gateway.workers.configured} session threads`}
+                            />
+                          ) : null}
+                        </td>
                         <td className="num-cell">
                           {gateway.freeBytes === null ? (
                             '—'
@@ -178,6 +204,7 @@ export function Component() {
         )}
       </Shown>
       {adding ? <GatewayForm close={() => setAdding(false)} /> : null}
+      {confirming ? <RestoreForm close={() => setConfirming(false)} /> : null}
       {revoking ? <RevokeForm gateway={revoking} close={() => setRevoking(null)} /> : null}
     </Page>
   )
@@ -235,6 +262,29 @@ function GatewayForm({ close }: { close: () => void }) {
         data={here.map((entry) => ({ value: entry.id, label: entry.name }))}
         path="zoneId"
       />
+    </FormDialog>
+  )
+}
+
+function RestoreForm({ close }: { close: () => void }) {
+  const [reason, setReason] = useState('')
+  const confirm = useAct('POST /api/restore/confirm', close)
+  return (
+    <FormDialog
+      title="Was everything revoked again?"
+      verb="It was: open sessions again"
+      opened
+      close={close}
+      busy={confirm.isPending}
+      error={confirm.error}
+      danger
+      submit={() => confirm.mutate({ body: { reason } })}
+    >
+      <p>
+        You say that gateways, people, approvals and requests that were taken away after the backup have been
+        taken away again. It is written to the audit log in your name.
+      </p>
+      <ReasonField value={reason} set={setReason} />
     </FormDialog>
   )
 }

@@ -93,6 +93,7 @@ function answers(fixture: Fixture): Answers {
       lastSeenAt: iso(Date.now() - 2000),
       clockOffsetMs: 11,
       sessions: 3,
+      workers: { running: 4, configured: 4 },
       freeBytes: 214 * 1024 ** 3,
       reserveBytes: 10 * 1024 ** 3,
       spooledRecordings: 1,
@@ -107,6 +108,7 @@ function answers(fixture: Fixture): Answers {
       lastSeenAt: iso(Date.now() - 40 * M),
       clockOffsetMs: null,
       sessions: null,
+      workers: null,
       freeBytes: 6 * 1024 ** 3,
       reserveBytes: 10 * 1024 ** 3,
       spooledRecordings: 4,
@@ -301,6 +303,7 @@ Continue only if you agree, and only for the work of your change ticket.`
       clock: { state: 'ok', detail: '11 ms apart from the gateways at most' },
       database: { ok: true, detail: '2 ms' },
       storage: { freeBytes: 214 * 1024 ** 3, reserveBytes: 10 * 1024 ** 3, ok: true },
+      restore: null,
       checkpoint: { size: 48_211, at: iso(Date.now() - 20_000) },
       witness: {
         state: 'absent',

@@ -110,6 +110,8 @@ const Gateway = z.strictObject({
   lastSeenAt: Instant.nullable(),
   clockOffsetMs: z.number().nullable(),
   sessions: z.number().int().nullable(),
+  /** Session threads; null while the gateway is not linked. */
+  workers: z.strictObject({ running: z.number().int(), configured: z.number().int() }).nullable(),
   freeBytes: z.number().nullable(),
   reserveBytes: z.number().nullable(),
   spooledRecordings: z.number().int().nullable(),
@@ -250,11 +252,20 @@ export const inventoryApi = routes({
       clock: z.strictObject({ state: z.enum(['ok', 'behind-mark', 'apart']), detail: z.string() }),
       database: z.strictObject({ ok: z.boolean(), detail: z.string() }),
       storage: z.strictObject({ freeBytes: z.number(), reserveBytes: z.number(), ok: z.boolean() }),
+      /** A restored backup that nobody has confirmed: no new session opens. */
+      restore: z.strictObject({ at: Instant, backupAt: Instant }).nullable(),
       checkpoint: z.strictObject({ size: z.number(), at: Instant.nullable() }),
       witness: z.strictObject({ state: z.enum(['absent', 'ok', 'late']), detail: z.string() }),
       gateways: z.array(Gateway),
       unshippedRecordings: z.number().int(),
     }),
+  },
+  'POST /api/restore/confirm': {
+    summary: 'What was revoked since the restored backup was revoked again: new sessions may open',
+    access: only('administrator'),
+    stepUp: true,
+    body: z.strictObject({ reason: Line }),
+    response: Ok,
   },
   'POST /api/alarms/:id/acknowledge': {
     summary: 'Acknowledge an alarm with a reason',
