@@ -207,7 +207,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
           problem.code,
           problem.detail,
         )
-        return reply.redirect(`/sign-in?problem=${problem.code}`, 303)
+        return reply.redirect(refusedAt(principal, problem.code), 303)
       }
     },
 
@@ -227,7 +227,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
         await flows.noteRefused(at, params.provider, problem.code, problem.detail)
         return reply
           .header('set-cookie', cookies.write('trip', '', 0))
-          .redirect(`/sign-in?problem=${problem.code}`, 303)
+          .redirect(refusedAt(principal, problem.code), 303)
       }
     },
 
@@ -391,6 +391,11 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
       }),
     close: () => revocations.close(),
   }
+}
+
+/** Whoever is signed in still is: only their confirmation was refused, most often in a window of its own. */
+function refusedAt(principal: Principal | null, code: string): string {
+  return `/${principal ? 'stepped-up' : 'sign-in'}?problem=${code}`
 }
 
 interface SiteRow {

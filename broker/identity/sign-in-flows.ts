@@ -279,9 +279,9 @@ export class SignInFlows {
     })
   }
 
-  /** A refused way through an identity provider, for the audit log. */
+  /** A refused way through an identity provider, for the audit log; of a step-up, with whose it should have been. */
   async noteRefused(visit: Visit, provider: string, code: string, detail: string): Promise<void> {
-    await this.#refused(visit, null, code, {
+    await this.#refused(visit, visit.principal?.personId ?? null, code, {
       provider: provider.slice(0, 40),
       detail: detail.slice(0, 500),
     })

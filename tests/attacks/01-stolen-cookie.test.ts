@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { until } from '../broker/audit-support.ts'
 import { type Plant, startPlant } from '../broker/plant.ts'
 import { ageToken } from '../lab/age-sign-in.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { until } from '../lab/until.ts'
 
 /*
  * Threat 1: a cookie from a stolen laptop, older than its strong authentication. It takes no running session over. Red
@@ -17,7 +17,7 @@ describe.skipIf(missing !== null)(`a stolen cookie${missing ? ` (skipped: ${miss
   beforeAll(async () => {
     sshd = await startOpenssh()
     plant = await startPlant()
-    await until('the gateway is linked', () => plant.gateway.links().length === 1)
+    await until(() => plant.gateway.links().length === 1, 'the gateway is linked')
   })
   afterAll(async () => {
     await plant?.close()

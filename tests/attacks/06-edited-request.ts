@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { readNotice } from '../lab/read-notice.ts'
 import { requestFor } from './04-wrong-origin-assertion.ts'
 import type { System } from './system.ts'
 
@@ -14,7 +15,7 @@ export function editedRequest(system: () => System): void {
     await paul.decide(id, 'granted')
     expect((await vera.call('GET /api/requests/:id', { params })).decision.permitted).toBe(true)
 
-    const open = () => vera.ask('POST /api/requests/:id/session', { params, body: { noticeVersion: 1 } })
+    const open = await readNotice(vera, id)
     const edited = await vera.call('PUT /api/requests/:id', {
       params,
       body: { ...body, purpose: 'Replace the safety program' },

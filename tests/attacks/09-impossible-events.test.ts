@@ -6,8 +6,8 @@ import { CONTROL_PROTOCOL, type ControlDown, GatewayEvent } from '../../broker/c
 import { newId } from '../../broker/domain/ids.ts'
 import { LINK_NAME } from '../../broker/link/link-authority.ts'
 import { enrol } from '../../gateway/enrol.ts'
-import { until } from '../broker/audit-support.ts'
 import { type Plant, startPlant } from '../broker/plant.ts'
+import { until } from '../lab/until.ts'
 
 /*
  * Threats 9 and 30: a gateway that was taken over reports what no clock shows, and without end. Red with plain numbers
@@ -64,7 +64,7 @@ const entries = async (action: string) => {
 it('impossible times and numbers become possible ones, and hold nothing up', async () => {
   storage(1, 1e300, 1e300)
   storage(2, -1e300)
-  await until('both are committed', () => acknowledged.includes(2))
+  await until(() => acknowledged.includes(2), 'both are committed')
   const at = (await entries('gateway.storage')).map(({ details }) => details.at)
   expect(at).toEqual([Date.UTC(9999, 11, 31, 23, 59, 59), 0])
 })
@@ -86,10 +86,10 @@ it('a flood is taken in slowly, with one alarm', async () => {
   const { sql } = plant.broker.store.db
   const alarms = () =>
     sql`SELECT 1 FROM alarm WHERE kind = 'gateway-events' AND subject = ${`gateway ${gatewayId}`}`
-  await until('the alarm', async () => (await alarms()).length === 1)
+  await until(async () => (await alarms()).length === 1, 'the alarm')
   // Going on slowly is not standing still.
   const then = acknowledged.length
-  await until('the next event', () => acknowledged.length > then)
+  await until(() => acknowledged.length > then, 'the next event')
   expect((await entries('gateway.storage')).length).toBeLessThan(QUOTA.burst + 30)
   expect(await entries('gateway.too-many-events')).toHaveLength(1)
 })

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { until } from '../broker/audit-support.ts'
 import { type Plant, startPlant } from '../broker/plant.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { until } from '../lab/until.ts'
 
 /*
  * Threat 9: a gateway is revoked because somebody else may hold it. Red without `directory.onChanged` in
@@ -16,7 +16,7 @@ describe.skipIf(missing !== null)(`a revoked gateway${missing ? ` (skipped: ${mi
   beforeAll(async () => {
     sshd = await startOpenssh()
     plant = await startPlant()
-    await until('the gateway is linked', () => plant.gateway.links().length === 1)
+    await until(() => plant.gateway.links().length === 1, 'the gateway is linked')
   })
   afterAll(async () => {
     await plant?.close()
@@ -29,13 +29,13 @@ describe.skipIf(missing !== null)(`a revoked gateway${missing ? ` (skipped: ${mi
     const request = await plant.approved({ endpointId, account: sshd.user, ci: 'Robot cell 4' })
     const terminal = await plant.socket(await plant.open(request), plant.vendor)
     terminal.start()
-    await until('a prompt', () => terminal.output.includes('$ '))
+    await until(() => terminal.output.includes('$ '), 'a prompt')
     const since = performance.now()
     await plant.admin.call('POST /api/gateways/:id/revoke', {
       params: { id: plant.gateway.id },
       body: { reason: 'Stolen' },
     })
-    await until('the socket is closed', () => terminal.closed !== null)
+    await until(() => terminal.closed !== null, 'the socket is closed')
     expect(performance.now() - since).toBeLessThan(5_000)
     expect(plant.gateway.links()).toEqual([])
   })

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { GatewayEvents } from '../../broker/sessions/gateway-events.ts'
-import { until } from '../broker/audit-support.ts'
 import { type Plant, startPlant } from '../broker/plant.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { until } from '../lab/until.ts'
 
 /*
  * Threat 10: the row of a running session, edited in the database. A renewal signs what it holds anew, so an edited grant
@@ -18,7 +18,7 @@ describe.skipIf(missing !== null)(`edited sessions${missing ? ` (skipped: ${miss
   beforeAll(async () => {
     sshd = await startOpenssh()
     plant = await startPlant()
-    await until('the gateway is linked', () => plant.gateway.links().length === 1)
+    await until(() => plant.gateway.links().length === 1, 'the gateway is linked')
     const asset = { name: 'Robot cell 4', port: sshd.port, account: sshd.user, password: sshd.password }
     const { endpointId } = await plant.asset(asset)
     const request = await plant.approved({ endpointId, account: sshd.user, ci: 'Robot cell 4' })
@@ -26,7 +26,7 @@ describe.skipIf(missing !== null)(`edited sessions${missing ? ` (skipped: ${miss
     session = opening.sessionId
     const terminal = await plant.socket(opening, plant.vendor)
     terminal.start()
-    await until('a prompt', () => terminal.output.includes('$ '))
+    await until(() => terminal.output.includes('$ '), 'a prompt')
   })
   afterAll(async () => {
     await plant?.close()

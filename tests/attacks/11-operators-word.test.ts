@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { until } from '../broker/audit-support.ts'
 import { type Plant, startPlant } from '../broker/plant.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { readNotice } from '../lab/read-notice.ts'
+import { until } from '../lab/until.ts'
 
 /*
  * What an operator said stands in the audit log: neither the vendor's leaving in time, nor another request of theirs,
@@ -20,7 +21,7 @@ describe.skipIf(missing !== null)(`an operator's word${missing ? ` (skipped: ${m
   beforeAll(async () => {
     sshd = await startOpenssh()
     plant = await startPlant()
-    await until('the gateway is linked', () => plant.gateway.links().length === 1)
+    await until(() => plant.gateway.links().length === 1, 'the gateway is linked')
     const asset = { name: 'Robot cell 4', port: sshd.port, account: sshd.user, password: sshd.password }
     endpointId = (await plant.asset(asset)).endpointId
   })
@@ -42,17 +43,13 @@ describe.skipIf(missing !== null)(`an operator's word${missing ? ` (skipped: ${m
     running.add(opening.sessionId)
     const terminal = await plant.socket(opening, plant.vendor)
     terminal.start()
-    await until('a prompt', () => terminal.output.includes('$ '))
+    await until(() => terminal.output.includes('$ '), 'a prompt')
     return { terminal, id: opening.sessionId }
   }
   const stop = (id: string) => plant.approver.ask('POST /api/sessions/:id/stop', { params: { id }, body: {} })
   const hold = (id: string) =>
     plant.approver.call('POST /api/sessions/:id/hold', { params: { id }, body: { cause: 'Alarm in cell 4' } })
-  const again = (request: string) =>
-    plant.vendor.ask('POST /api/requests/:id/session', {
-      params: { id: request },
-      body: { noticeVersion: 1 },
-    })
+  const again = async (request: string) => (await readNotice(plant.vendor, request))()
   const denied = async (request: string) => {
     const answer = await again(request)
     expect(answer.status).toBe(403)
@@ -60,11 +57,11 @@ describe.skipIf(missing !== null)(`an operator's word${missing ? ` (skipped: ${m
   }
   const closed = (id: string, withinMs = 20_000) =>
     until(
-      'the session is closed',
       async () => {
         const [row] = await plant.broker.store.db.sql`SELECT state FROM session WHERE id = ${id}`
         return row?.state === 'closed'
       },
+      'the session is closed',
       withinMs,
     )
   /** Orders to the gateway are lost until the answer is called. */

@@ -1,7 +1,8 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { until } from '../broker/audit-support.ts'
 import { type Plant, startPlant } from '../broker/plant.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { readNotice } from '../lab/read-notice.ts'
+import { until } from '../lab/until.ts'
 
 /*
  * A session opens some moments after it was decided: a name has to be resolved and a gateway has to answer. What is lost
@@ -19,7 +20,7 @@ describe.skipIf(missing !== null)(`while a session opens${missing ? ` (skipped: 
   beforeAll(async () => {
     sshd = await startOpenssh()
     plant = await startPlant()
-    await until('the gateway is linked', () => plant.gateway.links().length === 1)
+    await until(() => plant.gateway.links().length === 1, 'the gateway is linked')
     place = await plant.asset({
       name: 'Robot cell 4',
       port: sshd.port,
@@ -35,11 +36,7 @@ describe.skipIf(missing !== null)(`while a session opens${missing ? ` (skipped: 
 
   const approved = () =>
     plant.approved({ endpointId: place.endpointId, account: sshd.user, ci: 'Robot cell 4' })
-  const open = (request: string) =>
-    plant.vendor.ask('POST /api/requests/:id/session', {
-      params: { id: request },
-      body: { noticeVersion: 1 },
-    })
+  const open = async (request: string) => (await readNotice(plant.vendor, request))()
   /** After the decision, when the target is known, before the session is. */
   const afterTarget = (happens: () => Promise<unknown>) => {
     const { deps } = plant.broker.sessions
@@ -84,7 +81,7 @@ describe.skipIf(missing !== null)(`while a session opens${missing ? ` (skipped: 
     )
     await open(request)
     // Red without the decision at once: it would be made after 20 s.
-    await until('it is over', async () => (await ended(request)) !== null, 10_000)
+    await until(async () => (await ended(request)) !== null, 'it is over', 10_000)
     expect(await ended(request)).toBe('approval-withdrawn')
   })
 
@@ -116,7 +113,7 @@ describe.skipIf(missing !== null)(`while a session opens${missing ? ` (skipped: 
     // Red without the look at `stopped` in `#tellGateway`.
     expect(await open(request)).toMatchObject({ status: 409, body: { code: 'operator-stopped' } })
     expect(stop?.status).toBe(409)
-    await until('it is over', async () => (await ended(request)) !== null, 10_000)
+    await until(async () => (await ended(request)) !== null, 'it is over', 10_000)
     expect(await ended(request)).toBe('operator-stopped')
   })
 })

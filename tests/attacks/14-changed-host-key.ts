@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { readNotice } from '../lab/read-notice.ts'
 import { until } from '../lab/until.ts'
 import { startHostileAsset } from './hostile-asset.ts'
 import type { System } from './system.ts'
@@ -34,13 +35,8 @@ export function changedHostKey(system: () => System): void {
       const { alarms } = await story.paul.call('GET /api/integrity', {})
       expect(alarms.filter(({ kind }) => kind === 'target-identity-changed')).toHaveLength(1)
       // The new key does not become the pinned one by having been seen: an administrator has to find out first.
-      const params = { id: await story.approved(target) }
-      const { version: noticeVersion } = await story.vera.call('GET /api/requests/:id/notice', { params })
-      const again = await story.vera.ask('POST /api/requests/:id/session', {
-        params,
-        body: { noticeVersion },
-      })
-      expect(again.body).toMatchObject({ reasons: [{ code: 'identity-not-accepted' }] })
+      const open = await readNotice(story.vera, await story.approved(target))
+      expect((await open()).body).toMatchObject({ reasons: [{ code: 'identity-not-accepted' }] })
     } finally {
       await impostor.close()
     }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest'
-import { Terminal } from '../failures/terminal.ts'
 import type { ApiClient } from '../lab/api-client.ts'
+import { Terminal } from '../lab/terminal.ts'
 import { until } from '../lab/until.ts'
 import type { System } from './system.ts'
 

@@ -5,9 +5,10 @@ import { Secret } from '../../broker/domain/secret.ts'
 import type { Criticality } from '../../broker/domain/words.ts'
 import { issueServerCertificate, makeSiteCa } from '../../broker/http/site-ca.ts'
 import { type Story, startStory, type Target } from '../failures/story.ts'
+import { freePort } from '../lab/free-port.ts'
 import { type LabOidc, startOidcProvider } from '../lab/oidc-provider.ts'
 import { type LabSshd, startOpenssh } from '../lab/openssh.ts'
-import { freePort, type LabPlant, startPlant } from '../lab/plant.ts'
+import { type LabPlant, startPlant } from '../lab/plant.ts'
 
 /** What lies beside the folder of the pages, and must never be served. */
 export const BESIDE_THE_PAGES = 'beside-the-pages-and-nobody-elses-business'

@@ -6,6 +6,7 @@ import { hashOf, sha256 } from '../../broker/domain/canonical.ts'
 import { newId } from '../../broker/domain/ids.ts'
 import type { Feature } from '../../broker/domain/words.ts'
 import { decideAccess } from '../../broker/policy/decide-access.ts'
+import { until } from '../lab/until.ts'
 import {
   decide,
   HOUR,
@@ -18,7 +19,6 @@ import {
   TWO,
   ticket,
 } from './approvals-support.ts'
-import { until } from './audit-support.ts'
 import { startCluster, type TestCluster } from './database.ts'
 
 let cluster: TestCluster
@@ -316,7 +316,7 @@ describe('an approval', () => {
       body: { reason: 'Alarm in the hall.' },
     })
     expect(await codes(id)).toEqual(['approval-not-counted', 'approvals-missing'])
-    await until('the change is announced', () => told.includes(id))
+    await until(() => told.includes(id), 'the change is announced')
   })
 
   it('is refused with its own code after the window, and when too long has passed since reading', async () => {
@@ -486,7 +486,7 @@ describe('tickets', () => {
     const told: string[] = []
     plant.approvals.access.onChange((ids) => told.push(...ids))
     await deliver([ticket({ state: 'cancelled' })], TWO / 1000 - 2000)
-    await until('the change is announced', () => told.includes(id))
+    await until(() => told.includes(id), 'the change is announced')
     expect(await codes(id)).toEqual(['ticket-not-approved'])
     // An old file does not revive it.
     await expect(deliver([ticket()], TWO / 1000 - 2500)).rejects.toMatchObject({

@@ -7,7 +7,8 @@ import { systemClock } from '../../broker/domain/clock.ts'
 import { manualClock } from '../../broker/domain/manual-clock.ts'
 import { certificateAlarm } from '../../broker/http/certificate-alarm.ts'
 import type { Database } from '../../broker/store/sql.ts'
-import { ANN, change, testLog, until } from './audit-support.ts'
+import { until } from '../lab/until.ts'
+import { ANN, change, testLog } from './audit-support.ts'
 import { startCluster, type TestCluster } from './database.ts'
 
 let cluster: TestCluster
@@ -39,9 +40,9 @@ describe('while the database is down', () => {
     await appendFile(journal, 'abc')
     on.clock.advance(90_000)
     await cluster.server.start()
-    await until('it is back', () => isBack(database.db))
+    await until(() => isBack(database.db), 'it is back')
     const next = await on.open(database.db)
-    await until('all are in the log', async () => (await next.size()) === 3)
+    await until(async () => (await next.size()) === 3, 'all are in the log')
     const { entries } = await next.find({ action: 'session.stop' }, { limit: 10 })
     const details = entries.map((found) => found.entry.details).reverse()
     expect(details[0]).toEqual({})
@@ -60,7 +61,7 @@ describe('while the database is down', () => {
     const journal = path.join(path.dirname(on.checkpointFile), 'audit-journal.ndjson')
     await writeFile(journal, `${'0'.repeat(64)} {"event":{"action":"session.stop"}}\n`)
     const next = await on.open(database.db)
-    await until('the alarm is there', () => on.alarms.some((alarm) => alarm.code === 'entry-not-ours'))
+    await until(() => on.alarms.some((alarm) => alarm.code === 'entry-not-ours'), 'the alarm is there')
     const { entries } = await next.find({ action: 'session.' }, { limit: 10 })
     expect(entries).toEqual([])
     await next.close()
@@ -71,14 +72,14 @@ describe('while the database is down', () => {
     const on = await testLog(cluster, database)
     await cluster.server.stop()
     on.clock.advance(500)
-    await until('the error is told', () => on.errors.length > 0)
+    await until(() => on.errors.length > 0, 'the error is told')
     await cluster.server.start()
-    await until('it is back', () => isBack(database.db))
+    await until(() => isBack(database.db), 'it is back')
     await database.db.tx((tx) => on.log.record(tx, change('a1', 1)))
-    await until('it sequences again', async () => {
+    await until(async () => {
       on.clock.advance(500)
       return (await on.log.size()) === 1
-    })
+    }, 'it sequences again')
     await on.log.close()
   })
 })
@@ -149,10 +150,10 @@ describe('clock guard', () => {
     const guard = await openClockGuard({ clock, db: database.db, dataDir: await folder(), ...events })
     const alarms = async () =>
       (await listAlarms(database.db.sql)).map((alarm) => [alarm.kind, alarm.closedAt === null])
-    await until('the alarm is open', async () => (await alarms()).some(([, open]) => open))
+    await until(async () => (await alarms()).some(([, open]) => open), 'the alarm is open')
     clock.setWall(Date.now())
     await guard.check()
-    await until('the alarm is closed', async () => (await alarms()).every(([, open]) => !open))
+    await until(async () => (await alarms()).every(([, open]) => !open), 'the alarm is closed')
     const { entries } = await log.find({ action: 'clock.' }, { limit: 10 })
     expect(entries.map((found) => found.entry.action)).toEqual(['clock.resolved', 'clock.anomaly'])
     expect(failures).toEqual([])
@@ -230,14 +231,14 @@ describe('a power cut of the database', () => {
       }
     }
     const writers = ['a', 'b', 'c'].map(writer)
-    await until('some are written', () => acknowledged.length > 60)
+    await until(() => acknowledged.length > 60, 'some are written')
     process.kill(real.server.pid() as number, 'SIGKILL')
-    await until('it is down', () => real.server.pid() === null)
+    await until(() => real.server.pid() === null, 'it is down')
     down = true
     await Promise.all(writers)
     await on.log.close()
     await real.server.start()
-    await until('it is back', () => isBack(database.db))
+    await until(() => isBack(database.db), 'it is back')
     const next = await on.open(database.db)
     await next.checkpoint()
     const rows = []

@@ -58,16 +58,3 @@ export async function testLog(cluster: TestCluster, database: TestDatabase): Pro
     })
   return { log: await open(database.db), clock, alarms, errors, checkpointFile, open }
 }
-
-/** Waits for a condition, looking every few milliseconds, and gives up loudly. */
-export async function until(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  ms = 10_000,
-): Promise<void> {
-  const end = performance.now() + ms
-  while (!(await condition())) {
-    if (performance.now() > end) throw new Error(`waited ${ms} ms in vain until ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}

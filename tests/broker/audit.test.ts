@@ -8,7 +8,8 @@ import { parseCheckpoint, verifyCheckpoint } from '../../broker/contract/checkpo
 import { jcs } from '../../broker/domain/canonical.ts'
 import { leafHash, merkleRoot, rootFromInclusion, verifyConsistency } from '../../broker/domain/merkle.ts'
 import { Secret } from '../../broker/domain/secret.ts'
-import { ANN, change, logKey, testLog, until } from './audit-support.ts'
+import { until } from '../lab/until.ts'
+import { ANN, change, logKey, testLog } from './audit-support.ts'
 import { startCluster, type TestCluster, type TestDatabase, testMacKey } from './database.ts'
 
 let cluster: TestCluster
@@ -102,7 +103,7 @@ describe('audit log', () => {
       for (let n = 0; n < 20; n++) await Promise.all([on.log.round(), second.round()])
     }
     await Promise.all([writer('a'), writer('b'), writer('c'), pull()])
-    await until('all are sequenced', async () => (await on.log.size()) === 120)
+    await until(async () => (await on.log.size()) === 120, 'all are sequenced')
     const rows = await on.log.read(0, 1000)
     expect(rows.map((row) => row.index)).toEqual(Array.from({ length: 120 }, (_, n) => n))
     const inLog = rows.map((row) => (JSON.parse(row.bytes.toString()) as { id: string }).id)
@@ -121,7 +122,7 @@ describe('audit log', () => {
     await on.db.tx((tx) => on.log.record(tx, change('a1', 1)))
     expect(await on.log.size()).toBe(0)
     const next = await on.open(on.db)
-    await until('it is sequenced after the restart', async () => (await next.size()) === 1)
+    await until(async () => (await next.size()) === 1, 'it is sequenced after the restart')
     await next.close()
   })
 
@@ -283,10 +284,10 @@ describe('an entry deleted far back', () => {
       await tx`DELETE FROM audit.entry WHERE id = ${leaf?.entry ?? ''}`
     })
     const next = await on.open(on.db, { checkedAtStart: 1_000 })
-    await until('it is found', () => {
+    await until(() => {
       on.clock.advance(250)
       return next.health().broken !== null
-    })
+    }, 'it is found')
     expect(next.health().broken).toMatchObject({ code: 'log-entry-missing', subject: 'entry 1' })
     await expect(next.verifyObject(on.db.sql, 'asset', 'a1', { pin: 'old' })).rejects.toMatchObject({
       code: 'log-entry-missing',
@@ -299,10 +300,10 @@ describe('an entry deleted far back', () => {
     const on = await fresh()
     await bulk(on.db, 2_100)
     await on.log.checkpoint()
-    await until('it is read', () => {
+    await until(() => {
       on.clock.advance(250)
       return on.log.health().checkedWhole
-    })
+    }, 'it is read')
     expect(on.alarms).toEqual([])
     await on.log.close()
   })

@@ -4,7 +4,7 @@ import { afterAll, expect, it } from 'vitest'
 import { manualClock } from '../../broker/domain/manual-clock.ts'
 import { buildApp } from '../../broker/http/app.ts'
 import { publicOrigin } from '../../broker/http/origin.ts'
-import { until } from './audit-support.ts'
+import { until } from '../lab/until.ts'
 import { stubs } from './identity-support.ts'
 
 /* Threat 30: red without `limitConnections` in broker/http/app.ts. */
@@ -42,11 +42,11 @@ it('idle connections of one address have an end, and free what they held', async
     }
     const kept = [await dial(), await dial(), await dial()]
     const fourth = await dial()
-    await until('the fourth is closed', () => fourth.destroyed || fourth.readableEnded || fourth.closed)
+    await until(() => fourth.destroyed || fourth.readableEnded || fourth.closed, 'the fourth is closed')
     expect(kept.every((socket) => !socket.destroyed)).toBe(true)
     kept[0]?.destroy()
     const healthy = () => fetch(`http://127.0.0.1:${port}/healthz`).then(({ status }) => status === 418)
-    await until('there is room', () => healthy().catch(() => false))
+    await until(() => healthy().catch(() => false), 'there is room')
   } finally {
     await app.close()
   }

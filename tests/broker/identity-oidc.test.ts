@@ -1,5 +1,3 @@
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { Secret } from '../../broker/domain/secret.ts'
 import { buildApp } from '../../broker/http/app.ts'
@@ -7,6 +5,7 @@ import { publicOrigin } from '../../broker/http/origin.ts'
 import { openIdentity } from '../../broker/identity/identity.ts'
 import type { OidcProvider } from '../../broker/identity/oidc.ts'
 import { ApiClient } from '../lab/api-client.ts'
+import { freePort } from '../lab/free-port.ts'
 import { startOidcProvider } from '../lab/oidc-provider.ts'
 import { ProviderBrowser, stubs } from './identity-support.ts'
 import { mapping, type OidcHouse, SIGN_IN, startOidcHouse } from './oidc-support.ts'
@@ -96,7 +95,7 @@ test('step-up asks the provider for a new sign-in of the same person', async () 
     search: '?stepUp=1',
     browser: new ProviderBrowser(ca.certificate),
   })
-  expect((await client.fetch('GET', wrong)).headers.location).toBe('/sign-in?problem=other-person')
+  expect((await client.fetch('GET', wrong)).headers.location).toBe('/stepped-up?problem=other-person')
   expect((await client.me()).person.name).toBe('Oleg Brandt')
 })
 
@@ -242,14 +241,6 @@ test('on http://localhost, for the demo only: the same journey without HTTPS', a
   await identity.close()
   await plain.close()
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await new Promise((resolve) => server.once('listening', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 test('a mail address counts only when its provider checked it, and is not lost without one', async () => {
   const oleg = people.find(({ sub }) => sub === 'oleg')

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { WebSocket } from 'ws'
 import { TERMINAL_PROTOCOL } from '../../broker/contract/terminal.ts'
 import { splice } from '../../broker/link/splice.ts'
-import { until } from './audit-support.ts'
+import { until } from '../lab/until.ts'
 import { ORIGIN, person, SITE, type SpliceRig, spliceRig } from './link-support.ts'
 
 let rig: SpliceRig
@@ -19,14 +19,14 @@ async function pair(
   const before = rig.peers.length
   const ws = await rig.browser(options)
   ws.on('error', () => undefined)
-  await until('the gateway has its end', () => rig.peers.length > before)
+  await until(() => rig.peers.length > before, 'the gateway has its end')
   return { ws, peer: rig.peers.at(-1)! }
 }
 
 const upgrade = (extra = '', path?: string) =>
   `GET ${path ?? `/ws/sessions/${rig.session}`} HTTP/1.1\r\nHost: ${SITE}\r\nOrigin: ${ORIGIN}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${randomBytes(16).toString('base64')}\r\nSec-WebSocket-Protocol: ${TERMINAL_PROTOCOL}, sallyport.ticket.a.b.c\r\n${extra}\r\n`
 
-const gone = () => until('both legs are gone', () => rig.sockets.size === 0, 15_000)
+const gone = () => until(() => rig.sockets.size === 0, 'both legs are gone', 15_000)
 
 describe('what crosses the splice', () => {
   it('only Sec-WebSocket headers and the ticket; no cookie, no identity, nothing unknown (threat 36)', async () => {
@@ -87,20 +87,20 @@ describe('what crosses the splice', () => {
     for (let i = 0; i < 512; i++) peer.send(chunk)
     const gatewayLeg = rig.gatewayLegs[0]!
     let last = -1
-    await until('the gateway is held back', async () => {
+    await until(async () => {
       const now = gatewayLeg.bytesWritten
       const still = now === last
       last = now
       await new Promise((resolve) => setTimeout(resolve, 50))
       return still && peer.bufferedAmount > 4 << 20
-    })
+    }, 'the gateway is held back')
     expect(rig.browserLegs[0]!.writableLength).toBeLessThan(2 << 20)
     let received = 0
     ws.on('message', (data) => {
       received += (data as Buffer).length
     })
     ws.resume()
-    await until('everything has come', () => received === 512 * chunk.length, 30_000)
+    await until(() => received === 512 * chunk.length, 'everything has come', 30_000)
     ws.terminate()
     await gone()
   }, 60_000)
@@ -127,13 +127,13 @@ describe('legs that die', () => {
     const socket = await rig.raw()
     socket.on('error', () => undefined)
     socket.write(upgrade())
-    await until('it is spliced', () => rig.peers.length === 1)
+    await until(() => rig.peers.length === 1, 'it is spliced')
     // The peer never answers the end: its leg would stay open for ever with pipe() alone.
     rig.peers[0]!.pause()
     socket.end()
     await gone()
     expect(rig.browserLegs[0]!.destroyed).toBe(true)
-    await until('the gateway leg is gone', () => rig.gatewayLegs[0]!.destroyed)
+    await until(() => rig.gatewayLegs[0]!.destroyed, 'the gateway leg is gone')
   })
 
   it('a leg that ends towards a peer that never does: both are let go, with half-open sockets too', async () => {
@@ -148,9 +148,9 @@ describe('legs that die', () => {
       return socket
     }
     const browser = await dial()
-    await until('one leg', () => legs.length === 1)
+    await until(() => legs.length === 1, 'one leg')
     const gateway = await dial()
-    await until('two legs', () => legs.length === 2)
+    await until(() => legs.length === 2, 'two legs')
     const spliced = splice(legs[0]!, legs[1]!, quick)
     // Reads, but never answers the end with its own.
     gateway.resume()
@@ -195,7 +195,7 @@ describe('legs that die', () => {
     ws.on('ping', () => {
       pings += 1
     })
-    await until('it has lived three limits long', () => pings >= 12)
+    await until(() => pings >= 12, 'it has lived three limits long')
     clearInterval(beat)
     expect(ws.readyState).toBe(ws.OPEN)
     ws.terminate()
@@ -218,7 +218,7 @@ describe('legs that die', () => {
     rig.admit.dial = false
     const opening = rig.browser()
     const failed = expect(opening).rejects.toThrow()
-    await until('it waits', () => rig.sockets.size === 1)
+    await until(() => rig.sockets.size === 1, 'it waits')
     rig.sockets.close(() => true)
     await failed
     await gone()

@@ -13,7 +13,7 @@ import { GatewayEvents } from '../../broker/sessions/gateway-events.ts'
 import { enrol } from '../../gateway/enrol.ts'
 import type { GatewayIdentity } from '../../gateway/identity/identity.ts'
 import { anchorTree } from '../../recordings/format/anchor.ts'
-import { until } from './audit-support.ts'
+import { until } from '../lab/until.ts'
 import { gatewayCertificate } from './link-support.ts'
 import { type Plant, startPlant } from './plant.ts'
 
@@ -54,7 +54,7 @@ class FakeGateway {
       sessions: [],
       ...change,
     })
-    await until('it is welcome', () => this.heard.some((message) => message.type === 'welcome'))
+    await until(() => this.heard.some((message) => message.type === 'welcome'), 'it is welcome')
     return this
   }
 
@@ -177,7 +177,7 @@ describe('enrolment', () => {
     const after = callerOf(await enrolAs(second.token, 'three', true))
     expect(await ask('GET', '/link/v1/x', before)).toBe(401)
     expect(await ask('GET', '/link/v1/x', after)).toBe(404)
-    await until('the old link is closed', () => link.closed !== null)
+    await until(() => link.closed !== null, 'the old link is closed')
   })
 })
 
@@ -222,25 +222,25 @@ describe('who may speak', () => {
     ] as const) {
       const link = await new FakeGateway(port, caller).hello()
       link.ws.send(text)
-      await until('it is closed', () => link.closed !== null)
+      await until(() => link.closed !== null, 'it is closed')
       expect(link.closed).toMatchObject({ code: 4000, reason: why })
     }
     const early = new FakeGateway(port, caller)
     await once(early.ws, 'open')
     early.say({ type: 'credential', id: 1, grant: newId(), session: newId() })
-    await until('it is closed', () => early.closed !== null)
+    await until(() => early.closed !== null, 'it is closed')
     expect(early.closed?.reason).toBe('out-of-order')
     const large = await new FakeGateway(port, caller).hello()
     large.ws.send('x'.repeat(300 * 1024))
-    await until('it is closed', () => large.closed !== null)
+    await until(() => large.closed !== null, 'it is closed')
     expect(large.closed?.code).not.toBe(1000)
   })
 
   it('a silent gateway is lost after three heartbeats', async () => {
     const link = await new FakeGateway(port, caller).hello()
-    await until('it is online', () => plant.broker.gateways.online(gatewayId))
+    await until(() => plant.broker.gateways.online(gatewayId), 'it is online')
     link.ws.pause()
-    await until('it is not', () => !plant.broker.gateways.online(gatewayId), 8_000)
+    await until(() => !plant.broker.gateways.online(gatewayId), 'it is not', 8_000)
     link.ws.terminate()
   })
 })
@@ -252,17 +252,17 @@ describe('events', () => {
     const before = (await actions('gateway.storage')).length
     const link = await new FakeGateway(port, caller).hello({ boot })
     link.say({ type: 'event', seq: 7, event })
-    await until('it is acknowledged', () => link.acknowledged(7) === 1)
+    await until(() => link.acknowledged(7) === 1, 'it is acknowledged')
     expect(await actions('gateway.storage')).toHaveLength(before + 1)
     const again = await new FakeGateway(port, caller).hello({ boot })
     again.say({ type: 'event', seq: 7, event })
-    await until('it is acknowledged', () => again.acknowledged(7) === 1)
+    await until(() => again.acknowledged(7) === 1, 'it is acknowledged')
     expect(await actions('gateway.storage')).toHaveLength(before + 1)
     const [alarm] = await plant.broker.store.db
       .sql`SELECT closed_at FROM alarm WHERE kind = 'storage-below-reserve' AND subject = ${`gateway ${gatewayId}`}`
     expect(alarm).toMatchObject({ closed_at: null })
     again.say({ type: 'event', seq: 8, event: { ...event, below: false } })
-    await until('it is acknowledged', () => again.acknowledged(8) === 1)
+    await until(() => again.acknowledged(8) === 1, 'it is acknowledged')
     again.ws.close()
   })
 
@@ -344,7 +344,7 @@ describe('events', () => {
     link.say({ type: 'event', seq: 0, event: anchor })
     const storage = { kind: 'storage' as const, freeBytes: 5, reserveBytes: 10, below: false, at: 1 }
     link.say({ type: 'event', seq: 1, event: storage })
-    await until('both are acknowledged', () => link.acknowledged(0) === 1 && link.acknowledged(1) === 1)
+    await until(() => link.acknowledged(0) === 1 && link.acknowledged(1) === 1, 'both are acknowledged')
     expect((await actions('gateway.event-unreadable')).at(-1)).toMatchObject({
       object: { id: gatewayId },
       details: { seq: 0, kind: 'anchor', hash: sha256(JSON.stringify(anchor)).toString('hex') },
@@ -362,7 +362,7 @@ describe('events', () => {
       seq: 0,
       event: { kind: 'refused-by-gateway', session: null, code: 'a\0b\ud800', at: 1 } as never,
     })
-    await until('it is acknowledged', () => link.acknowledged(0) === 1)
+    await until(() => link.acknowledged(0) === 1, 'it is acknowledged')
     expect((await actions('gateway.refused')).at(-1)?.reason).toBe('a\ufffdb\ufffd')
     link.ws.close()
   })
@@ -385,7 +385,7 @@ describe('events', () => {
         at: 1,
       },
     })
-    await until('it is acknowledged', () => link.acknowledged(0) === 1)
+    await until(() => link.acknowledged(0) === 1, 'it is acknowledged')
     expect((await actions('gateway.out-of-place')).some((entry) => entry.object.id === session)).toBe(true)
     link.ws.close()
   })
@@ -408,7 +408,7 @@ describe('events', () => {
       seq: 1,
       event: { kind: 'anchor', root: '00'.repeat(32), size: 3, heads, at: 1 },
     })
-    await until('both are acknowledged', () => link.acknowledged(1) === 1)
+    await until(() => link.acknowledged(1) === 1, 'both are acknowledged')
     const anchored = await actions('recording.anchor')
     expect(anchored.at(-1)?.details).toMatchObject({ root, size: 3 })
     expect((await actions('recording.anchor-refused')).at(-1)?.details).toMatchObject({ size: 3 })
@@ -423,13 +423,14 @@ describe('events', () => {
 
   it('a clock that is apart is told and counts for new sessions', async () => {
     const link = await new FakeGateway(port, caller).hello({ wall: Date.now() + 90_000 })
-    await until('it is told', async () =>
-      (await actions('clock.anomaly')).some((entry) => entry.object.id === gatewayId),
+    await until(
+      async () => (await actions('clock.anomaly')).some((entry) => entry.object.id === gatewayId),
+      'it is told',
     )
     const runtime = await plant.broker.sessions.runtime(gatewayId, null, null)
     expect(runtime).toMatchObject({ gatewayOnline: true, clock: 'apart' })
     link.ws.close()
-    await until('it is gone', () => !plant.broker.gateways.online(gatewayId))
+    await until(() => !plant.broker.gateways.online(gatewayId), 'it is gone')
   })
 })
 
@@ -446,7 +447,7 @@ describe('what a gateway asks and tells beside its events', () => {
       link.say({ type: 'credential', id: n, grant: newId(), session: newId() })
     }
     const answers = () => link.heard.filter((message) => message.type === 'credential')
-    await until('all are answered', () => answers().length === asks, 30_000)
+    await until(() => answers().length === asks, 'all are answered', 30_000)
     const refused = answers().filter((answer) => 'code' in answer && answer.code === 'too-many')
     expect(refused.length).toBeGreaterThan(asks / 2)
     const mine = async (action: string) =>
@@ -456,11 +457,11 @@ describe('what a gateway asks and tells beside its events', () => {
       ).length
     expect(await mine('credential.refused')).toBeLessThan(asks / 2)
     expect((await mine('clock.anomaly')) + (await mine('clock.agrees'))).toBeLessThanOrEqual(2)
-    await until('there is an alarm', async () => {
+    await until(async () => {
       const alarms = await plant.broker.store.db.sql`
         SELECT 1 FROM alarm WHERE kind = 'gateway-events' AND subject = ${`gateway ${flooding.gateway}`}`
       return alarms.length === 1
-    })
+    }, 'there is an alarm')
     link.ws.close()
   })
 })
@@ -469,7 +470,7 @@ describe('credentials and evidence', () => {
   it('no credential for a session that is not there, or not this gateway’s', async () => {
     const link = await new FakeGateway(port, caller).hello()
     link.say({ type: 'credential', id: 1, grant: newId(), session: newId() })
-    await until('it is answered', () => link.heard.some((message) => message.type === 'credential'))
+    await until(() => link.heard.some((message) => message.type === 'credential'), 'it is answered')
     expect(link.heard.find((message) => message.type === 'credential')).toMatchObject({
       ok: false,
       code: 'not-yours',

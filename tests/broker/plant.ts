@@ -4,19 +4,14 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { CompactSign, calculateJwkThumbprint, type JWK } from 'jose'
 import { pino } from 'pino'
-import { WebSocket } from 'ws'
 import { TICKET_FILE_TYPE } from '../../approvals/tickets/ticket-file.ts'
 import { type BrokerConfig, type RunningBroker, startBroker } from '../../broker/broker.ts'
 import type { Answer } from '../../broker/contract/api/index.ts'
-import {
-  TERMINAL_PROTOCOL,
-  type TerminalDown,
-  TICKET_PROTOCOL_PREFIX,
-} from '../../broker/contract/terminal.ts'
 import { enrol } from '../../gateway/enrol.ts'
 import { type RunningGateway, startGateway } from '../../gateway/gateway.ts'
 import { rooms } from '../../main.ts'
 import { ApiClient } from '../lab/api-client.ts'
+import { Terminal } from '../lab/terminal.ts'
 
 export const NAME = 'plant.test'
 
@@ -281,7 +276,11 @@ export async function startPlant(
         })
       },
       socket: (opening, who, socketChange = {}) =>
-        Terminal.connect(broker, opening, who, socketChange.origin ?? broker.origin.origin),
+        Terminal.connect(opening, who, {
+          ca: broker.siteCa ?? '',
+          connectTo: { host: '127.0.0.1', port: broker.web.port },
+          ...socketChange,
+        }),
       async anotherBroker() {
         const folder = path.join(dataDir, `broker-${others.length + 2}`)
         await mkdir(folder, { mode: 0o700 })
@@ -303,77 +302,5 @@ export async function startPlant(
   } catch (error) {
     await close()
     throw error
-  }
-}
-
-/** The browser's end of a session socket: acknowledges, keeps what came. */
-export class Terminal {
-  readonly ws: WebSocket
-  readonly messages: TerminalDown[] = []
-  output = ''
-  closed: { code: number; reason: string } | null = null
-
-  private constructor(ws: WebSocket) {
-    this.ws = ws
-    ws.on('message', (data, binary) => {
-      const bytes = data as Buffer
-      if (binary) {
-        this.output += bytes.toString('utf8')
-        ws.send(JSON.stringify({ type: 'ack', bytes: bytes.length }))
-      } else this.messages.push(JSON.parse(bytes.toString('utf8')) as TerminalDown)
-    })
-    ws.on('close', (code, reason) => {
-      this.closed = { code, reason: String(reason) }
-    })
-    ws.on('error', () => undefined)
-  }
-
-  static connect(
-    broker: RunningBroker,
-    opening: { socket: string; ticket: string },
-    who: ApiClient,
-    origin: string,
-  ): Promise<Terminal> {
-    return new Promise((resolve, reject) => {
-      const ws = new WebSocket(
-        `wss://${NAME}:${broker.web.port}${opening.socket}`,
-        [TERMINAL_PROTOCOL, `${TICKET_PROTOCOL_PREFIX}${opening.ticket}`],
-        {
-          ca: broker.siteCa ?? '',
-          servername: NAME,
-          lookup: (_name: string, _options: object, done: (...args: unknown[]) => void) =>
-            done(null, [{ address: '127.0.0.1', family: 4 }]),
-          perMessageDeflate: false,
-          origin,
-          headers: { cookie: who.cookieHeader() },
-        } as never,
-      )
-      const terminal = new Terminal(ws)
-      ws.on('open', () => resolve(terminal))
-      ws.on('unexpected-response', (_request, response) => {
-        let body = ''
-        response.on('data', (chunk) => {
-          body += chunk
-        })
-        response.on('end', () =>
-          reject(
-            Object.assign(new Error(`HTTP ${response.statusCode} ${body}`), { status: response.statusCode }),
-          ),
-        )
-      })
-      ws.on('error', reject)
-    })
-  }
-
-  start(): void {
-    this.ws.send(JSON.stringify({ type: 'start', cols: 80, rows: 24 }))
-  }
-
-  type(text: string): void {
-    this.ws.send(Buffer.from(text), { binary: true })
-  }
-
-  last<T extends TerminalDown['type']>(type: T): (TerminalDown & { type: T }) | undefined {
-    return this.messages.findLast((message): message is TerminalDown & { type: T } => message.type === type)
   }
 }

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
-import { until } from './audit-support.ts'
+import { readNotice } from '../lab/read-notice.ts'
+import { until } from '../lab/until.ts'
 import { type Plant, startPlant } from './plant.ts'
 
 const missing = opensshMissing()
@@ -16,7 +17,7 @@ describe.skipIf(missing !== null)(
     beforeAll(async () => {
       sshd = await startOpenssh()
       plant = await startPlant()
-      await until('the gateway is linked', () => plant.gateway.links().length === 1)
+      await until(() => plant.gateway.links().length === 1, 'the gateway is linked')
       const asset = await plant.asset({
         name: 'Robot cell 4',
         port: sshd.port,
@@ -36,14 +37,14 @@ describe.skipIf(missing !== null)(
       const opening = await plant.open(await request())
       const terminal = await plant.socket(opening, plant.vendor)
       terminal.start()
-      await until('a prompt', () => terminal.output.includes('$ '))
+      await until(() => terminal.output.includes('$ '), 'a prompt')
       return { opening, terminal, id: opening.sessionId }
     }
 
     it('the vendor types and sees it; everything is on record', async () => {
       const { opening, terminal, id } = await openTerminal()
       terminal.type('echo session-$((40+2))\n')
-      await until('the echo', () => terminal.output.includes('session-42'))
+      await until(() => terminal.output.includes('session-42'), 'the echo')
       const live = await view(id)
       expect(live).toMatchObject({
         state: 'live',
@@ -60,18 +61,12 @@ describe.skipIf(missing !== null)(
         status: 403,
       })
       const second = await request()
-      expect(
-        (
-          await plant.vendor.ask('POST /api/requests/:id/session', {
-            params: { id: second },
-            body: { noticeVersion: 1 },
-          })
-        ).status,
-      ).toBe(403)
+      const open = await readNotice(plant.vendor, second)
+      expect((await open()).status).toBe(403)
 
       terminal.ws.send(JSON.stringify({ type: 'leave' }))
-      await until('it is closed', async () => (await view(id)).state === 'closed')
-      await until('its recording has arrived', async () => (await view(id)).recording === 'complete', 20_000)
+      await until(async () => (await view(id)).state === 'closed', 'it is closed')
+      await until(async () => (await view(id)).recording === 'complete', 'its recording has arrived', 20_000)
       const closed = await plant.vendor.call('POST /api/sessions/:id/closing-note', {
         params: { id },
         body: { text: 'Firmware 4.2 on cell 4' },
@@ -108,10 +103,10 @@ describe.skipIf(missing !== null)(
         params: { id },
         body: { cause: 'Alarm in cell 4' },
       })
-      await until('the vendor sees why', () => terminal.last('state')?.cause === 'Alarm in cell 4')
+      await until(() => terminal.last('state')?.cause === 'Alarm in cell 4', 'the vendor sees why')
       expect(await view(id)).toMatchObject({ state: 'held', inputFrozen: true, by: 'Paul Plant' })
       await plant.approver.call('POST /api/sessions/:id/release', { params: { id }, body: {} })
-      await until('it is live again', async () => (await view(id)).state === 'live')
+      await until(async () => (await view(id)).state === 'live', 'it is live again')
       expect(
         (await plant.vendor.ask('POST /api/sessions/:id/stop', { params: { id }, body: {} })).status,
       ).toBe(403)
@@ -119,18 +114,16 @@ describe.skipIf(missing !== null)(
       expect(connections).toBeGreaterThan(0)
       const stopped = await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
       expect(stopped.closedAfterMs).toBeLessThan(5_000)
-      await until('the asset sees it', async () => (await sshd.connections()).length < connections)
-      await until('the row says so', async () => (await view(id)).end === 'operator-stopped')
-      await until('the browser is told', () => terminal.closed !== null)
+      await until(async () => (await sshd.connections()).length < connections, 'the asset sees it')
+      await until(async () => (await view(id)).end === 'operator-stopped', 'the row says so')
+      await until(() => terminal.closed !== null, 'the browser is told')
       await plant.approver.call('POST /api/sessions/:id/stop-reason', {
         params: { id },
         body: { reason: 'Arm in motion' },
       })
       // The operator's word stands until somebody approves anew.
-      const again = await plant.vendor.ask('POST /api/requests/:id/session', {
-        params: { id: (await view(id)).requestId },
-        body: { noticeVersion: 1 },
-      })
+      const open = await readNotice(plant.vendor, (await view(id)).requestId)
+      const again = await open()
       expect(again.status).toBe(403)
       expect(JSON.stringify(again.body)).toContain('operator-stopped')
     })
@@ -139,13 +132,13 @@ describe.skipIf(missing !== null)(
       const { terminal, id } = await openTerminal()
       const opening = await plant.approver.call('POST /api/sessions/:id/watch', { params: { id }, body: {} })
       const watcher = await plant.socket(opening, plant.approver)
-      await until('the vendor knows', () => terminal.last('watchers')?.names.includes('Paul Plant') === true)
-      await until('the list shows it', async () => (await view(id)).watchers.includes('Paul Plant'))
+      await until(() => terminal.last('watchers')?.names.includes('Paul Plant') === true, 'the vendor knows')
+      await until(async () => (await view(id)).watchers.includes('Paul Plant'), 'the list shows it')
       terminal.type('echo watched-$((1+1))\n')
-      await until('the watcher sees it', () => watcher.output.includes('watched-2'))
+      await until(() => watcher.output.includes('watched-2'), 'the watcher sees it')
       watcher.ws.close()
       await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
-      await until('it is closed', async () => (await view(id)).state === 'closed')
+      await until(async () => (await view(id)).state === 'closed', 'it is closed')
     })
 
     it('an extension gives a new grant and more time', async () => {
@@ -158,7 +151,7 @@ describe.skipIf(missing !== null)(
       const opening = await plant.open(requestId)
       const terminal = await plant.socket(opening, plant.vendor)
       terminal.start()
-      await until('a prompt', () => terminal.output.includes('$ '))
+      await until(() => terminal.output.includes('$ '), 'a prompt')
       const before = await view(opening.sessionId)
       const asked = await plant.vendor.call('POST /api/sessions/:id/extension', {
         params: { id: opening.sessionId },
@@ -175,10 +168,10 @@ describe.skipIf(missing !== null)(
       })
       const later = Date.parse(before.permitEndsAt) + 14 * 60_000
       await until(
-        'the session is longer',
         async () => Date.parse((await view(opening.sessionId)).permitEndsAt) > later,
+        'the session is longer',
       )
-      await until('the browser is told', () => (terminal.last('state')?.permitEndsAt ?? 0) > later)
+      await until(() => (terminal.last('state')?.permitEndsAt ?? 0) > later, 'the browser is told')
       const { items } = await plant.approver.call('GET /api/audit', {
         query: { session: opening.sessionId, action: 'session.', limit: 200 },
       })
@@ -187,10 +180,10 @@ describe.skipIf(missing !== null)(
         params: { id: opening.sessionId },
         body: {},
       })
-      await until('it is closed', async () => (await view(opening.sessionId)).state === 'closed')
+      await until(async () => (await view(opening.sessionId)).state === 'closed', 'it is closed')
       await until(
-        'it has arrived',
         async () => (await view(opening.sessionId)).recording === 'complete',
+        'it has arrived',
         20_000,
       )
       const { verdict, checks } = await plant.approver.call('POST /api/recordings/:id/verify', {
@@ -242,14 +235,14 @@ describe.skipIf(missing !== null)(
       const opening = await plant.open(requestId)
       const terminal = await plant.socket(opening, plant.vendor)
       terminal.start()
-      await until('a prompt', () => terminal.output.includes('$ '))
+      await until(() => terminal.output.includes('$ '), 'a prompt')
       const { approvals } = await plant.approver.call('GET /api/requests/:id', { params: { id: requestId } })
       const since = performance.now()
       await plant.approver.call('POST /api/approvals/:id/withdraw', {
         params: { id: approvals[0]?.id ?? '' },
         body: { reason: 'Changed my mind' },
       })
-      await until('it is over', async () => (await view(opening.sessionId)).end === 'approval-withdrawn')
+      await until(async () => (await view(opening.sessionId)).end === 'approval-withdrawn', 'it is over')
       expect(performance.now() - since).toBeLessThan(5_000)
 
       const next = await openTerminal()
@@ -259,9 +252,9 @@ describe.skipIf(missing !== null)(
         params: { id: plant.vendorPersonId },
         body: { enabled: false, reason: 'Has left the company' },
       })
-      await until('the socket is closed', () => next.terminal.closed !== null)
+      await until(() => next.terminal.closed !== null, 'the socket is closed')
       expect(performance.now() - from).toBeLessThan(5_000)
-      await until('the session is over', async () => (await view(next.id)).end === 'identity-revoked')
+      await until(async () => (await view(next.id)).end === 'identity-revoked', 'the session is over')
     })
   },
 )

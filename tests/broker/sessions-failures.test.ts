@@ -3,7 +3,8 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { newId } from '../../broker/domain/ids.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
-import { until } from './audit-support.ts'
+import { readNotice } from '../lab/read-notice.ts'
+import { until } from '../lab/until.ts'
 import { type Plant, startPlant } from './plant.ts'
 
 const missing = opensshMissing()
@@ -18,7 +19,7 @@ describe.skipIf(missing !== null)(
     beforeAll(async () => {
       sshd = await startOpenssh()
       plant = await startPlant()
-      await until('the gateway is linked', () => plant.gateway.links().length === 1)
+      await until(() => plant.gateway.links().length === 1, 'the gateway is linked')
       const asset = await plant.asset({
         name: 'Robot cell 4',
         port: sshd.port,
@@ -38,22 +39,20 @@ describe.skipIf(missing !== null)(
       const opening = await plant.open(requestId)
       const terminal = await plant.socket(opening, plant.vendor)
       terminal.start()
-      await until('a prompt', () => terminal.output.includes('$ '))
+      await until(() => terminal.output.includes('$ '), 'a prompt')
       return { terminal, id: opening.sessionId, requestId }
     }
 
     it('without its database: the session goes on, hold and stop work, and the log has it all afterwards', async () => {
       const { terminal, id, requestId } = await openTerminal()
+      const open = await readNotice(plant.vendor, requestId)
       const { embedded } = plant.broker.store
       await embedded?.stop()
       try {
         terminal.type('echo alive-$((1+1))\n')
-        await until('the vendor still works', () => terminal.output.includes('alive-2'))
+        await until(() => terminal.output.includes('alive-2'), 'the vendor still works')
         // New sessions and everything else are refused, plainly.
-        const refused = await plant.vendor.ask('POST /api/requests/:id/session', {
-          params: { id: requestId },
-          body: { noticeVersion: 1 },
-        })
+        const refused = await open()
         expect(refused.status).toBe(503)
         const lease = plant.broker.sessions.live.get(id)
         if (!lease) throw new Error('not in memory')
@@ -65,12 +64,12 @@ describe.skipIf(missing !== null)(
           body: { cause: 'Alarm in cell 4' },
         })
         expect(held).toMatchObject({ status: 200, body: { id, person: { name: 'Vera Vendor' } } })
-        await until('the vendor sees why', () => terminal.last('state')?.cause === 'Alarm in cell 4')
+        await until(() => terminal.last('state')?.cause === 'Alarm in cell 4', 'the vendor sees why')
         const since = performance.now()
         const stopped = await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
         expect(performance.now() - since).toBeLessThan(5_000)
         expect(stopped.closedAfterMs).toBeLessThan(5_000)
-        await until('the asset is let go', async () => (await sshd.connections()).length === 0)
+        await until(async () => (await sshd.connections()).length === 0, 'the asset is let go')
         // Somebody without the role has no more luck than with a database.
         expect(
           (await plant.vendor.ask('POST /api/sessions/:id/stop', { params: { id }, body: {} })).status,
@@ -79,7 +78,6 @@ describe.skipIf(missing !== null)(
         await embedded?.start()
       }
       await until(
-        'its end is on record',
         async () => {
           const answer = await plant.approver.ask('GET /api/sessions/:id', { params: { id } })
           return (
@@ -88,9 +86,10 @@ describe.skipIf(missing !== null)(
             answer.body.recording === 'complete'
           )
         },
+        'its end is on record',
         30_000,
       )
-      await until('the journal has been delivered', () => plant.broker.audit.health().journaled === 0, 30_000)
+      await until(() => plant.broker.audit.health().journaled === 0, 'the journal has been delivered', 30_000)
       const { items } = await plant.approver.call('GET /api/audit', { query: { session: id, limit: 200 } })
       const stop = items.find((entry) => entry.action === 'session.stop')
       expect(stop?.actor).toContain('Paul Plant')
@@ -110,16 +109,16 @@ describe.skipIf(missing !== null)(
         const stopped = await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
         expect(performance.now() - since).toBeLessThan(5_000)
         expect(stopped.closedAfterMs).toBeLessThan(5_000)
-        await until('the browser is told', () => terminal.last('state')?.end === 'operator-stopped')
+        await until(() => terminal.last('state')?.end === 'operator-stopped', 'the browser is told')
       } finally {
         for (const one of pids) process.kill(one, 'SIGCONT')
       }
       await until(
-        'its end is on record',
         async () => {
           const answer = await plant.approver.ask('GET /api/sessions/:id', { params: { id } })
           return answer.status === 200 && answer.body.end === 'operator-stopped'
         },
+        'its end is on record',
         40_000,
       )
     }, 90_000)
@@ -127,19 +126,19 @@ describe.skipIf(missing !== null)(
     it('a broker that restarts takes its sessions over; the vendor comes back to the same screen', async () => {
       const { terminal, id } = await openTerminal()
       terminal.type('echo before-$((1+1))\n')
-      await until('it echoes', () => terminal.output.includes('before-2'))
+      await until(() => terminal.output.includes('before-2'), 'it echoes')
       await plant.restartBroker()
-      await until('the gateway is back', () => plant.gateway.links().length === 1, 20_000)
-      await until('the session is known', () => plant.broker.sessions.live.get(id)?.lostAt === null)
+      await until(() => plant.gateway.links().length === 1, 'the gateway is back', 20_000)
+      await until(() => plant.broker.sessions.live.get(id)?.lostAt === null, 'the session is known')
       const again = await plant.vendor.call('POST /api/sessions/:id/attach', { params: { id }, body: {} })
       const back = await plant.socket(again, plant.vendor)
       back.start()
-      await until('the screen is there', () => back.output.includes('before-2'))
-      await until('it is live', async () => (await view(id)).state === 'live')
+      await until(() => back.output.includes('before-2'), 'the screen is there')
+      await until(async () => (await view(id)).state === 'live', 'it is live')
       back.type('echo after-$((1+1))\n')
-      await until('it works on', () => back.output.includes('after-2'))
+      await until(() => back.output.includes('after-2'), 'it works on')
       await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
-      await until('it is closed', async () => (await view(id)).state === 'closed')
+      await until(async () => (await view(id)).state === 'closed', 'it is closed')
     }, 90_000)
 
     it('after a restore: what runs goes on, nothing new opens until it is confirmed in the log', async () => {
@@ -202,7 +201,7 @@ describe.skipIf(missing !== null)(
           link: null,
         },
       ])
-      await until('it is over', async () => (await view(id)).end === 'ticket-closed', 30_000)
+      await until(async () => (await view(id)).end === 'ticket-closed', 'it is over', 30_000)
       expect(terminal.last('state')?.end).toBe('ticket-closed')
     }, 60_000)
 
@@ -215,7 +214,7 @@ describe.skipIf(missing !== null)(
         params: { id: gateway?.id ?? '' },
         body: { reason: 'Stolen' },
       })
-      await until('its link is cut', () => plant.gateway.links().length === 0)
+      await until(() => plant.gateway.links().length === 0, 'its link is cut')
       expect((await plant.admin.call('GET /api/gateways', {}))[0]?.state).toBe('revoked')
       expect(
         (await plant.approver.ask('POST /api/sessions/:id/stop', { params: { id }, body: {} })).status,

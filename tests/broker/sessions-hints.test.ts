@@ -1,7 +1,7 @@
 import { request } from 'node:https'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ApiClient } from '../lab/api-client.ts'
-import { until } from './audit-support.ts'
+import { until } from '../lab/until.ts'
 import { NAME, type Plant, startPlant } from './plant.ts'
 
 describe('hints', () => {
@@ -44,22 +44,23 @@ describe('hints', () => {
 
   it('say that something changed and nothing else; bounded per person; closed with the person', async () => {
     const anonymous = listen(null)
-    await until('it is refused', () => anonymous.status === 401)
+    await until(() => anonymous.status === 401, 'it is refused')
     const streams = Array.from({ length: 6 }, () => listen(plant.vendor))
-    await until('all are open', () =>
-      streams.every((one) => one.status === 200 && one.text.includes('retry')),
+    await until(
+      () => streams.every((one) => one.status === 200 && one.text.includes('retry')),
+      'all are open',
     )
     expect(streams[0]?.type).toContain('text/event-stream')
     const seventh = listen(plant.vendor)
-    await until('one more is refused', () => seventh.status === 429)
+    await until(() => seventh.status === 429, 'one more is refused')
     plant.broker.sessions.deps.hints.publish('sessions')
-    await until('all hear', () => streams.every((one) => one.text.includes('event: sessions\ndata: {}\n\n')))
+    await until(() => streams.every((one) => one.text.includes('event: sessions\ndata: {}\n\n')), 'all hear')
     streams[0]?.stop()
     await plant.admin.signIn()
     await plant.admin.call('PATCH /api/people/:id', {
       params: { id: plant.vendorPersonId },
       body: { enabled: false, reason: 'Has left' },
     })
-    await until('none is left', () => streams.every((one) => one.ended))
+    await until(() => streams.every((one) => one.ended), 'none is left')
   })
 })

@@ -11,7 +11,7 @@ import { runningEmbedded, startEmbedded } from '../../broker/store/embedded.ts'
 import { type Migration, migrate, readMigrations } from '../../broker/store/migrate.ts'
 import { DatabaseUnavailable, openDatabase, unavailable } from '../../broker/store/sql.ts'
 import { openStore } from '../../broker/store/store.ts'
-import { until } from './audit-support.ts'
+import { until } from '../lab/until.ts'
 import { startCluster, type TestCluster } from './database.ts'
 
 const run = promisify(execFile)
@@ -82,14 +82,14 @@ describe('embedded PostgreSQL', () => {
     try {
       await db.sql`SELECT 1`
       process.kill(server.pid() as number, 'SIGKILL')
-      await until('the crash is noticed', () => crashes.length === 1)
+      await until(() => crashes.length === 1, 'the crash is noticed')
       expect(server.pid()).toBeNull()
       const begun = performance.now()
-      await until('queries fail', async () => !(await db.ping()))
+      await until(async () => !(await db.ping()), 'queries fail')
       await expect(db.tx((tx) => tx`SELECT 1`)).rejects.toBeInstanceOf(DatabaseUnavailable)
       expect(performance.now() - begun).toBeLessThan(5_000)
       await server.start()
-      await until('it is back', () => db.ping())
+      await until(() => db.ping(), 'it is back')
     } finally {
       await db.close()
       await server.stop()
@@ -141,7 +141,7 @@ describe('embedded PostgreSQL', () => {
     expect(await alive()).toBe(false)
     // As after a power cut: the pid file names a process that is something else now.
     process.kill(server.pid() as number, 'SIGKILL')
-    await until('it is gone', () => server.pid() === null)
+    await until(() => server.pid() === null, 'it is gone')
     await server.stop()
     const pidFile = path.join(dataDir, 'postgres', 'postmaster.pid')
     const lines = (await readFile(pidFile, 'utf8')).split('\n')
@@ -256,7 +256,7 @@ describe('migrations', () => {
       },
     )
     await db.notify('news', 'one')
-    await until('the first arrives', () => got.length === 1)
+    await until(() => got.length === 1, 'the first arrives')
     await owner.sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
       WHERE datname = current_database() AND pid <> pg_backend_pid() AND query ILIKE 'listen%'`.catch(
       () => undefined,
@@ -264,9 +264,9 @@ describe('migrations', () => {
     const admin = openDatabase(cluster.server.connection('postgres', 'postgres'), { max: 1 })
     await admin.sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query ILIKE 'listen%'`
     await admin.close()
-    await until('it listens again', () => ready >= 2)
+    await until(() => ready >= 2, 'it listens again')
     await db.notify('news', 'two')
-    await until('the second arrives', () => got.includes('two'))
+    await until(() => got.includes('two'), 'the second arrives')
     await subscription.close()
   })
 

@@ -11,8 +11,10 @@ import { enrol } from '../../gateway/enrol.ts'
 import { type RunningGateway, startGateway } from '../../gateway/gateway.ts'
 import type { ApiClient } from '../lab/api-client.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
-import { until } from './audit-support.ts'
-import { type Plant, startPlant, Terminal } from './plant.ts'
+import { readNotice } from '../lab/read-notice.ts'
+import { Terminal } from '../lab/terminal.ts'
+import { until } from '../lab/until.ts'
+import { type Plant, startPlant } from './plant.ts'
 
 /*
  * Two brokers on one PostgreSQL, with one gateway that is linked to both. Whatever one of them did, the other knows: a
@@ -60,7 +62,7 @@ describe.skipIf(missing !== null)(`two brokers${missing ? ` (skipped: ${missing}
     // Its token was made by one broker and is redeemed at the other.
     await enrol({ token, broker: brokers[1] ?? '', dataDir, name: 'gateway-1' })
     gateway = await startGateway({ dataDir, brokers, workers: 1, reserveBytes: 0, healthEveryMs: 500 })
-    await until('the gateway is linked to both', () => gateway.links().length === 2)
+    await until(() => gateway.links().length === 2, 'the gateway is linked to both')
     sshd = await startOpenssh()
     const { endpointId } = await plant.asset({
       name: target.ci,
@@ -80,9 +82,12 @@ describe.skipIf(missing !== null)(`two brokers${missing ? ` (skipped: ${missing}
 
   const openAt = async (broker: RunningBroker, who: ApiClient, request: string) => {
     const opening = await plant.open(request, who)
-    const terminal = await Terminal.connect(broker, opening, who, broker.origin.origin)
+    const terminal = await Terminal.connect(opening, who, {
+      ca: broker.siteCa ?? '',
+      connectTo: { host: '127.0.0.1', port: broker.web.port },
+    })
     terminal.start()
-    await until('a prompt', () => terminal.output.includes('$ '))
+    await until(() => terminal.output.includes('$ '), 'a prompt')
     return { id: opening.sessionId, terminal }
   }
 
@@ -127,20 +132,16 @@ describe.skipIf(missing !== null)(`two brokers${missing ? ` (skipped: ${missing}
     const seen = await plant.approver.call('GET /api/sessions', { query: { live: 'true' } })
     expect(seen.items.map((one) => one.id)).toContain(id)
     // The first broker is not told by the second; it finds the session in the database.
-    await until('the other renews it too', () => plant.broker.sessions.live.get(id) !== undefined, 60_000)
+    await until(() => plant.broker.sessions.live.get(id) !== undefined, 'the other renews it too', 60_000)
     const stopped = await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
     expect(stopped.closedAfterMs).toBeLessThan(5_000)
-    await until('the browser hears it', () => terminal.closed !== null)
+    await until(() => terminal.closed !== null, 'the browser hears it')
     await until(
-      'both know the end',
       async () =>
         (await atB(plant.approver).call('GET /api/sessions/:id', { params: { id } })).state === 'closed',
+      'both know the end',
     )
-    const notice = await vera.call('GET /api/requests/:id/notice', { params: { id: request } })
-    const again = await vera.ask('POST /api/requests/:id/session', {
-      params: { id: request },
-      body: { noticeVersion: notice.version },
-    })
+    const again = await (await readNotice(vera, request))()
     expect(again.status).toBe(403)
     expect(JSON.stringify(again.body)).toContain('operator-stopped')
   })
@@ -148,13 +149,7 @@ describe.skipIf(missing !== null)(`two brokers${missing ? ` (skipped: ${missing}
   it('two people who press "start" at two brokers at once: one of them gets the endpoint', async () => {
     const request = await plant.approved(target)
     const answers = await Promise.all(
-      [plant.vendor, atB(plant.vendor)].map(async (who) => {
-        const notice = await who.call('GET /api/requests/:id/notice', { params: { id: request } })
-        return who.ask('POST /api/requests/:id/session', {
-          params: { id: request },
-          body: { noticeVersion: notice.version },
-        })
-      }),
+      [plant.vendor, atB(plant.vendor)].map(async (who) => (await readNotice(who, request))()),
     )
     expect(answers.map(({ status }) => status).sort()).toEqual([200, expect.any(Number)])
     expect(answers.filter(({ status }) => status === 200)).toHaveLength(1)
@@ -172,13 +167,13 @@ describe.skipIf(missing !== null)(`two brokers${missing ? ` (skipped: ${missing}
     const terminal = await plant.socket(back, plant.vendor)
     terminal.start()
     terminal.type('echo still-$((1+1))\n')
-    await until('it answers', () => terminal.output.includes('still-2'))
+    await until(() => terminal.output.includes('still-2'), 'it answers')
     const known = () => plant.broker.sessions.live.get(id)
-    await until('it is renewed here', () => known() !== undefined && known()?.lostAt === null)
+    await until(() => known() !== undefined && known()?.lostAt === null, 'it is renewed here')
     const before = known()?.decideAt ?? 0
-    await until('it is renewed again', () => (known()?.decideAt ?? 0) > before, 60_000)
+    await until(() => (known()?.decideAt ?? 0) > before, 'it is renewed again', 60_000)
     terminal.type('echo alive-$((2+2))\n')
-    await until('it answers', () => terminal.output.includes('alive-4'))
+    await until(() => terminal.output.includes('alive-4'), 'it answers')
     await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
   })
 

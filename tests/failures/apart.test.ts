@@ -9,16 +9,16 @@ import { issueServerCertificate, makeSiteCa } from '../../broker/http/site-ca.ts
 import { ApiClient, type ConnectTo } from '../lab/api-client.ts'
 import { type Namespace, type Network, netnsMissing, openNetwork } from '../lab/netns.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
+import { inDays } from '../lab/plant.ts'
+import { Terminal } from '../lab/terminal.ts'
 import { newTicketSigner } from '../lab/ticket-signer.ts'
 import { until } from '../lab/until.ts'
 import { type SallyportProcess, startSallyport } from './sallyport-process.ts'
-import { Terminal } from './terminal.ts'
 
 const NAME = 'access.plant.example'
 const WEB = 443
 const LINK = 8444
 const missing = opensshMissing() ?? (await netnsMissing())
-const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString()
 
 /**
  * The plant as architecture.md draws it, each part on a machine of its own:

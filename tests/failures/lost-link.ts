@@ -5,9 +5,9 @@ import { type RunningBroker, startBroker } from '../../broker/broker.ts'
 import { rooms } from '../../main.ts'
 import { startOpenssh } from '../lab/openssh.ts'
 import { startPlant } from '../lab/plant.ts'
+import { Terminal } from '../lab/terminal.ts'
 import { until } from '../lab/until.ts'
 import { startStory } from './story.ts'
-import { Terminal } from './terminal.ts'
 
 /**
  * A broker that restarts, then one that stays away for longer than a lease. Takes the minute that a lease lasts, so it

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Clock, systemClock } from '../../broker/domain/clock.ts'
 import { type LabSshd, opensshMissing, startOpenssh } from '../lab/openssh.ts'
 import { type LabPlant, startPlant } from '../lab/plant.ts'
+import { readNotice } from '../lab/read-notice.ts'
 import { until } from '../lab/until.ts'
 import { lostLink } from './lost-link.ts'
 import { type SallyportProcess, startSallyport } from './sallyport-process.ts'
@@ -45,11 +46,8 @@ describe.skipIf(missing !== null)(
       })
     }
     const connections = async () => (await sshd.connections()).length
-    const refusal = async (requestId: string) => {
-      const answer = await story.vera.ask('POST /api/requests/:id/session', {
-        params: { id: requestId },
-        body: { noticeVersion: 1 },
-      })
+    const refusal = async (ask: Awaited<ReturnType<typeof readNotice>>) => {
+      const answer = await ask()
       return { status: answer.status, body: answer.body as unknown as Record<string, unknown> }
     }
 
@@ -102,6 +100,7 @@ describe.skipIf(missing !== null)(
     it('the database is away: no new session, and an operator’s stop within 5 s that the log has afterwards', async () => {
       const other = await story.asset({ name: 'Robot 4-right', criticality: 'C2', target: sshd })
       const waiting = await story.approved(other)
+      const ask = await readNotice(story.vera, waiting)
       const { terminal, id } = await story.session(robot)
       const before = await connections()
       const { embedded } = plant.broker.store
@@ -109,7 +108,7 @@ describe.skipIf(missing !== null)(
       try {
         terminal.type('echo alive-$((2+2))\n')
         await terminal.sees('alive-4')
-        const denied = await refusal(waiting)
+        const denied = await refusal(ask)
         expect(denied.status).toBe(503)
         expect(denied.body.code).toBe('database-unavailable')
         expect(String(denied.body.message)).toMatch(/database/i)
@@ -171,7 +170,8 @@ describe.skipIf(missing !== null)(
         10_000,
       )
       const requestId = await story.approved(robot)
-      const denied = await refusal(requestId)
+      const ask = await readNotice(story.vera, requestId)
+      const denied = await refusal(ask)
       expect(denied.status).toBe(403)
       expect(JSON.stringify(denied.body)).toContain('gateway-offline')
 
@@ -192,7 +192,7 @@ describe.skipIf(missing !== null)(
       // It never reconnects by itself.
       expect(await connections()).toBeLessThan(before)
 
-      const full = await refusal(requestId)
+      const full = await refusal(ask)
       expect(full.status).toBe(403)
       expect(JSON.stringify(full.body)).toContain('storage-below-reserve')
       const health = await story.paul.call('GET /api/health', {})
@@ -342,6 +342,7 @@ describe.skipIf(missing !== null)(
 
     it('the broker’s clock is set back: nobody new, and the session ends when it would have', async () => {
       const waiting = await story.approved(robot)
+      const ask = await readNotice(story.vera, waiting)
       const kiln = await story.asset({ name: 'Oven 2', criticality: 'C4', target: sshd })
       const { terminal, id } = await story.session(kiln, 9_000)
       const since = performance.now()
@@ -350,7 +351,7 @@ describe.skipIf(missing !== null)(
       await plant.broker.renewals.decide(live)
       wallOffset = -2 * 3_600_000
       try {
-        const denied = await refusal(waiting)
+        const denied = await refusal(ask)
         expect(denied.status).not.toBe(200)
         expect(JSON.stringify(denied.body)).toMatch(/clock|step-up/)
         // Decided afresh meanwhile: no reason to cut it off, and its new lease counts.

@@ -10,17 +10,10 @@ import { issueServerCertificate, makeSiteCa } from '../../broker/http/site-ca.ts
 import { publicUrlOf, readSettings } from '../../broker/settings.ts'
 import { reachable } from '../../broker/store/postgres-binaries.ts'
 import { ApiClient } from '../lab/api-client.ts'
+import { freePort } from '../lab/free-port.ts'
 import { labMode } from '../lab/lab.ts'
 import { until } from '../lab/until.ts'
-import {
-  commandOf,
-  freePort,
-  MAIN,
-  NODE,
-  running,
-  type SallyportProcess,
-  startSallyport,
-} from './sallyport-process.ts'
+import { commandOf, MAIN, NODE, running, type SallyportProcess, startSallyport } from './sallyport-process.ts'
 
 const NAME = 'access.plant.example'
 const ORDINARY = { uid: 65_534, gid: 65_534 }

@@ -3,8 +3,8 @@ import type { Answer } from '../../broker/contract/api/index.ts'
 import type { Criticality, SessionEnd } from '../../broker/domain/words.ts'
 import type { ApiClient } from '../lab/api-client.ts'
 import type { LabPlant, LabTarget } from '../lab/plant.ts'
+import { Terminal } from '../lab/terminal.ts'
 import { until } from '../lab/until.ts'
-import { Terminal } from './terminal.ts'
 
 export type View = Answer<'GET /api/sessions/:id'>
 

@@ -1,11 +1,11 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readdir, stat } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterAll, describe, expect } from 'vitest'
 import { type LabBrowser, openChromium, PHONE } from '../lab/chromium.ts'
+import { freePort } from '../lab/free-port.ts'
 import { missingTools } from '../lab/lab.ts'
 import { shown, typeLine } from '../lab/page-actions.ts'
 import { until } from '../lab/until.ts'
@@ -200,13 +200,4 @@ async function demoFolders(): Promise<string[]> {
     names.map(async (name) => ((await stat(join(tmpdir(), name)).catch(() => null)) ? name : null)),
   )
   return folders.filter((name) => name !== null).sort()
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done))
-  const address = probe.address()
-  await new Promise((done) => probe.close(done))
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
 }

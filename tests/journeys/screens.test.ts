@@ -331,6 +331,13 @@ describe.skipIf(missing !== null)(`screens${missing ? ` (skipped: ${missing})` :
     const operator = await go('operator', '/inside')
     await operator.getByText('Vera Kowalski').first().waitFor()
     await look('operator', 'inside', { dark: true })
+    // The wall's live screens are watching: the engineer reads who looks, until they are switched off.
+    await operator.getByLabel('Live screens').check()
+    await shown(operator, 'axis monitor')
+    await vendor.getByText('Oleg Brandt watches').waitFor()
+    await look('operator', 'inside-live', { dark: true })
+    await operator.getByLabel('Live screens').uncheck()
+    await vendor.getByText('Nobody watches').waitFor()
     await operator.getByRole('link', { name: 'Watch' }).click()
     await shown(operator, 'axis monitor')
     await look('operator', 'watch', { screenOnly: true })

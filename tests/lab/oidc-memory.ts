@@ -31,7 +31,9 @@ export function memoryAdapter(): (model: string) => Adapter {
         kept.delete(`${model}:${id}`)
       },
       revokeByGrantId: async (grant) => {
-        for (const [key, { payload }] of kept) if (payload.grantId === grant) kept.delete(key)
+        // Of this kind alone: a sign-in that changes the account revokes the old grant in the midst of its interaction.
+        for (const [key, { payload }] of kept)
+          if (key.startsWith(`${model}:`) && payload.grantId === grant) kept.delete(key)
       },
     }
   }

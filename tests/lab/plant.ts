@@ -1,5 +1,4 @@
 import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pino } from 'pino'
@@ -10,6 +9,7 @@ import { enrol } from '../../gateway/enrol.ts'
 import { type GatewayConfig, type RunningGateway, startGateway } from '../../gateway/gateway.ts'
 import { rooms } from '../../main.ts'
 import { ApiClient } from './api-client.ts'
+import { freePort } from './free-port.ts'
 import { newTicketSigner, type TicketSigner } from './ticket-signer.ts'
 import { until } from './until.ts'
 
@@ -286,12 +286,3 @@ export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlan
 }
 
 export const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOString()
-
-export async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((done) => probe.listen(0, '127.0.0.1', done))
-  const address = probe.address()
-  await new Promise((done) => probe.close(done))
-  if (address === null || typeof address === 'string') throw new Error('no free port')
-  return address.port
-}

@@ -1,8 +1,8 @@
-/** Waits for a condition, never for time. */
+/** Waits for a condition, never for time. The deadline only tells a hang from a slow machine. */
 export async function until(
   met: () => boolean | Promise<boolean>,
   what = 'condition',
-  withinMs = 10_000,
+  withinMs = 30_000,
 ): Promise<void> {
   const deadline = performance.now() + withinMs
   while (!(await met())) {

@@ -12,8 +12,9 @@ import type { AnchorHead } from '../../recordings/format/anchor.ts'
 import { SegmentReader } from '../../recordings/format/segment-reader.ts'
 import { openRecorder } from '../../recordings/recorder/recorder.ts'
 import { recoverSpool } from '../../recordings/spool/recover.ts'
+import { until } from '../lab/until.ts'
 import { PageCache } from './power-loss.ts'
-import { type Fixture, newGrant, readManifest, recorderFixture, until } from './recorder-fixture.ts'
+import { type Fixture, newGrant, readManifest, recorderFixture } from './recorder-fixture.ts'
 
 const ROOT = vi.hoisted(() => ({ functions: null as unknown }))
 vi.mock('node:fs/promises', async (original) => {
@@ -105,11 +106,11 @@ describe('after a power loss at any moment', () => {
         const isAt = (segment: number) =>
           recorder.heads().some((head) => head.stream === 'screen' && head.segment === segment)
         for (const segment of [1, 2]) {
-          await until(`segment ${segment}`, () => {
+          await until(() => {
             recorder.output(new Uint8Array(4096).fill(0x61))
             recorder.input(Buffer.from('k'))
             return isAt(segment)
-          })
+          }, `segment ${segment}`)
         }
         const grant = newGrant(fixture.keys)
         await recorder.addGrant({ ...grant, session: sessionIn(join(folder, 'spool')) }, 'f'.repeat(64))

@@ -8,7 +8,8 @@ import { RECORDER_LIMITS, RecordingRefused } from '../../recordings/recorder/api
 import { type Disk, nodeDisk } from '../../recordings/recorder/disk.ts'
 import { openRecorder } from '../../recordings/recorder/recorder.ts'
 import { spoolSpace } from '../../recordings/spool/space.ts'
-import { type Fixture, openSegment, readManifest, recorderFixture, until } from './recorder-fixture.ts'
+import { until } from '../lab/until.ts'
+import { type Fixture, openSegment, readManifest, recorderFixture } from './recorder-fixture.ts'
 
 let fixture: Fixture
 beforeAll(async () => {
@@ -71,7 +72,7 @@ describe('a slow disk', () => {
     expect(recorder.heads().filter(({ seq }) => seq > 0)).toEqual([])
     expect(drains).toBe(0)
     door.open()
-    await until('the drain', () => drains === 1)
+    await until(() => drains === 1, 'the drain')
     const closed = await recorder.close({ reason: 'vendor-left' })
     expect(closed.failure).toBeNull()
     let shown = 0
@@ -119,7 +120,7 @@ describe('a failing disk', () => {
     const recorder = await openRecorder(fixture.options({ clock, disk: diskWith({ [where]: fail }) }))
     recorder.output(new TextEncoder().encode('kept'))
     clock.advance(1000)
-    await until('the first flush', () => recorder.heads().some(({ seq }) => seq === 1))
+    await until(() => recorder.heads().some(({ seq }) => seq === 1), 'the first flush')
     isBroken = true
     clock.advance(500)
     recorder.output(new TextEncoder().encode('lost'))
@@ -197,10 +198,10 @@ describe('a full file system', () => {
       void recorder.failed.then(() => {
         failed = true
       })
-      await until('the failure', () => {
+      await until(() => {
         if (!failed) recorder.output(block)
         return failed
-      })
+      }, 'the failure')
       expect(await recorder.failed).toMatchObject({ code: 'disk-full' })
       const closed = await recorder.close({ reason: 'recording-failed' })
       const [segment] = closed.manifest.segments

@@ -180,16 +180,3 @@ export async function readManifest(jws: string, keys: Pick<Keys, 'signingX'>): P
   if (!read.ok) throw new Error(`${read.code}: ${read.message}`)
   return read.value.payload
 }
-
-/** Waits for a condition, at most `ms`. */
-export async function until(
-  what: string,
-  condition: () => boolean | Promise<boolean>,
-  ms = 10_000,
-): Promise<void> {
-  const deadline = performance.now() + ms
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`not within ${ms} ms: ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-}

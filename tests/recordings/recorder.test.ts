@@ -5,8 +5,9 @@ import { manualClock } from '../../broker/domain/manual-clock.ts'
 import { RecordingRefused, type SessionRecorder } from '../../recordings/recorder/api.ts'
 import { openRecorder } from '../../recordings/recorder/recorder.ts'
 import { newTerminal } from '../../recordings/screen-model/xterm-state.ts'
+import { until } from '../lab/until.ts'
 import { describeState } from './keyframe-state.ts'
-import { type Fixture, openSegment, readManifest, recorderFixture, until } from './recorder-fixture.ts'
+import { type Fixture, openSegment, readManifest, recorderFixture } from './recorder-fixture.ts'
 
 let fixture: Fixture
 beforeAll(async () => {
@@ -158,10 +159,10 @@ describe('a recording', () => {
     )
     const segments = async () => (await readdir(join(fixture.spool, recorder.recording, 'screen'))).length
     recorder.output(bytes('one'))
-    await until('the first rotation', async () => {
+    await until(async () => {
       clock.advance(1000)
       return (await segments()) === 2
-    })
+    }, 'the first rotation')
     for (let second = 0; second < 50; second++) {
       clock.advance(1000)
       await new Promise((resolve) => setImmediate(resolve))
@@ -198,8 +199,9 @@ describe('a recording', () => {
     recorder.output(bytes('x'))
     const before = recorder.heads()
     clock.advance(1000)
-    await until('a durable head', () =>
-      recorder.heads().some(({ stream, seq }) => stream === 'screen' && seq === 1),
+    await until(
+      () => recorder.heads().some(({ stream, seq }) => stream === 'screen' && seq === 1),
+      'a durable head',
     )
     expect(before.every(({ seq }) => seq === 0)).toBe(true)
     const head = recorder.heads()[0]!

@@ -12,7 +12,8 @@ export const PROBLEM: Readonly<Record<string, string>> = {
   'organisation-unknown':
     'Your identity provider names no organisation that this plant knows. Ask your contact there.',
   'no-role': 'Your account has no role here yet. Ask your contact at the plant.',
-  'other-person': 'That was another person than the one who is signed in. Sign out first.',
+  'other-person':
+    'Somebody else signed in there, not the person who is signed in here. Choose again, and sign in there as yourself.',
   'row-not-vouched':
     'Your account was changed outside of Sallyport and does not count. An administrator of the plant has to look.',
   'person-disabled': 'Your account is disabled. Ask your contact at the plant.',
@@ -21,3 +22,8 @@ export const PROBLEM: Readonly<Record<string, string>> = {
 }
 
 export const PROBLEM_ELSE = 'Begin again; tell the administrator of the plant if it stays so.'
+
+/** The problem in an address: a code of ours only, never a text that somebody wrote there. */
+export function problemIn(search: URLSearchParams): string | null {
+  return /^[a-z-]{1,40}$/.exec(search.get('problem') ?? '')?.[0] ?? null
+}

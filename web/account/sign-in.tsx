@@ -6,7 +6,7 @@ import { call } from '../shared/api.ts'
 import { ErrorNote, Note, Shown } from '../shared/kit.tsx'
 import { assertPasskey } from '../shared/passkey.ts'
 import { useRead } from '../shared/query.ts'
-import { PROBLEM, PROBLEM_ELSE } from './sign-in-problems.ts'
+import { PROBLEM, PROBLEM_ELSE, problemIn } from './sign-in-problems.ts'
 
 /** Only a path of this site: a link must not send somebody elsewhere after the sign-in. */
 export function safeReturn(value: string | null): string {
@@ -16,8 +16,7 @@ export function safeReturn(value: string | null): string {
 export function Component() {
   const [search] = useSearchParams()
   const returnTo = safeReturn(search.get('returnTo'))
-  // Where the identity provider's answer was refused; a code of ours only, never its text.
-  const problem = /^[a-z-]{1,40}$/.exec(search.get('problem') ?? '')?.[0]
+  const problem = problemIn(search)
   const ways = useRead('GET /api/sign-in/providers', {})
   const [busy, setBusy] = useState(false)
   const [error, setError] = useState<unknown>(null)

@@ -2,15 +2,22 @@ import { Button, Modal } from '@mantine/core'
 import { IconFingerprint, IconLogin2 } from '@tabler/icons-react'
 import { type ReactNode, useEffect, useRef, useState } from 'react'
 import { call, setHooks } from '../shared/api.ts'
-import { ErrorNote } from '../shared/kit.tsx'
+import { ErrorNote, Note } from '../shared/kit.tsx'
 import { assertPasskey, cancelPasskey } from '../shared/passkey.ts'
 import { queryClient } from '../shared/query.ts'
-import { STEP_UP_CHANNEL } from './step-up-channel.ts'
+import { PROBLEM, PROBLEM_ELSE } from './sign-in-problems.ts'
+import { STEP_UP_CHANNEL, type StepUpOutcome } from './step-up-channel.ts'
 
 interface Provider {
   id: string
   name: string
 }
+
+/** How the way through an identity provider stands. */
+type Elsewhere =
+  | { is: 'open'; provider: Provider }
+  | { is: 'blocked'; provider: Provider }
+  | { is: 'refused'; problem: string }
 
 /**
  * "Prove that it is you": opened when the server asks for fresh strong authentication, in the middle of what the
@@ -22,8 +29,7 @@ export function StepUpProvider({ children }: { children: ReactNode }) {
   const [error, setError] = useState<unknown>(null)
   const [providers, setProviders] = useState<Provider[]>([])
   const [passkeys, setPasskeys] = useState(true)
-  /** The identity provider that was opened in a window of its own. */
-  const [elsewhere, setElsewhere] = useState<string | null>(null)
+  const [elsewhere, setElsewhere] = useState<Elsewhere | null>(null)
   const answer = useRef<((done: boolean) => void)[]>([])
 
   useEffect(() => {
@@ -55,7 +61,11 @@ export function StepUpProvider({ children }: { children: ReactNode }) {
   useEffect(() => {
     if (!open) return
     const channel = new BroadcastChannel(STEP_UP_CHANNEL)
-    channel.onmessage = () => {
+    channel.onmessage = ({ data }: MessageEvent<StepUpOutcome>) => {
+      if (data.problem !== null) {
+        setElsewhere({ is: 'refused', problem: data.problem })
+        return
+      }
       setOpen(false)
       setBusy(false)
       for (const resolve of answer.current.splice(0)) resolve(true)
@@ -78,11 +88,9 @@ export function StepUpProvider({ children }: { children: ReactNode }) {
     }
   }
   const withProvider = (provider: Provider) => {
-    const address = `/auth/oidc/${encodeURIComponent(provider.id)}/start?stepUp=1&returnTo=%2Fstepped-up`
-    const opened = window.open(address, 'sallyport-step-up', 'width=520,height=680')
-    if (opened) setElsewhere(provider.name)
-    else
-      window.location.assign(address.replace('%2Fstepped-up', encodeURIComponent(window.location.pathname)))
+    setError(null)
+    const opened = window.open(addressAt(provider, '/stepped-up'), STEP_UP_CHANNEL, 'width=520,height=680')
+    setElsewhere({ is: opened ? 'open' : 'blocked', provider })
   }
 
   return (
@@ -114,17 +122,45 @@ export function StepUpProvider({ children }: { children: ReactNode }) {
               Confirm with {provider.name}
             </Button>
           ))}
-          {elsewhere ? (
-            <p className="dim" role="status">
-              A window of {elsewhere} has opened. Sign in there; this page goes on by itself. Closed it?
-              Choose again.
-            </p>
-          ) : null}
+          {elsewhere ? <ElsewhereNote of={elsewhere} /> : null}
           <Button variant="subtle" onClick={() => finish(false)}>
             Not now
           </Button>
         </div>
       </Modal>
     </>
+  )
+}
+
+const addressAt = (provider: Provider, returnTo: string) =>
+  `/auth/oidc/${encodeURIComponent(provider.id)}/start?stepUp=1&returnTo=${encodeURIComponent(returnTo)}`
+
+/** What became of the other window. That it was closed cannot be seen from here (Cross-Origin-Opener-Policy). */
+function ElsewhereNote({ of }: { of: Elsewhere }) {
+  return (
+    <div role="status">
+      {of.is === 'open' ? (
+        <p className="dim">
+          A window of {of.provider.name} has opened. Sign in there; this page goes on by itself. Closed it?
+          Choose again.
+        </p>
+      ) : of.is === 'blocked' ? (
+        <Note tone="attention">
+          <p>
+            <strong>Your browser kept the window of {of.provider.name} from opening.</strong> Allow pop-ups
+            for this site and choose again. Or{' '}
+            <a href={addressAt(of.provider, window.location.pathname)}>sign in there in this tab</a>: you come
+            back to this page, but what you typed on it is lost.
+          </p>
+        </Note>
+      ) : (
+        <Note tone="attention">
+          <p>
+            <strong>This does not count.</strong> {PROBLEM[of.problem] ?? PROBLEM_ELSE}
+          </p>
+          <p className="mono small">{of.problem}</p>
+        </Note>
+      )}
+    </div>
   )
 }

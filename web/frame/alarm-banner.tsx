@@ -13,7 +13,7 @@ export function AlarmBanner({ me }: { me: Me }) {
   if (!first) return null
   const mayAcknowledge = hasRole(me, 'administrator') || hasRole(me, 'operator')
   return (
-    <div className="banner">
+    <section className="banner" aria-label="Alarms">
       <IconAlertOctagon size={18} aria-hidden />
       <span>
         <strong>Alarm</strong>: {/* The age stands outside: an alert that changes is read aloud again. */}
@@ -31,7 +31,7 @@ export function AlarmBanner({ me }: { me: Me }) {
           ))}
         </div>
       </Modal>
-    </div>
+    </section>
   )
 }
 

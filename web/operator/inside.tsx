@@ -1,4 +1,4 @@
-import { Switch } from '@mantine/core'
+import { Checkbox } from '@mantine/core'
 import { useDocumentVisibility, useMediaQuery } from '@mantine/hooks'
 import { IconEye } from '@tabler/icons-react'
 import { lazy, Suspense, useRef, useState } from 'react'
@@ -60,7 +60,7 @@ export function Component() {
       }
       actions={
         desk && live.length > 0 ? (
-          <Switch
+          <Checkbox
             label="Live screens"
             description={`You watch while they show: the engineer sees your name${live.length > SCREENS ? `; ${SCREENS} at most` : ''}`}
             checked={looking}
@@ -92,7 +92,7 @@ export function Component() {
               When a vendor opens a session, it stands here with its time left.
             </Empty>
           ) : (
-            <div className="wall">
+            <div className="wall" data-screens={screens.size > 0}>
               {shown.sort(byUrgency).map((session) => (
                 <Tile key={session.id} session={session} now={now} screen={screens.has(session.id)} />
               ))}

@@ -148,7 +148,7 @@ export function MessageLine(props: {
     const left = page.deadline === null ? page.warning.minutes * 60_000 : Math.max(0, page.deadline - now)
     return (
       <Line tone={left <= 5 * 60_000 ? 'alarm' : 'attention'} icon={<IconAlertTriangle size={17} />}>
-        <strong>{roughly(left)} left</strong>, until {clockTime(page.warning.endsAt, props.zone)} plant time.
+        <strong>{roughly(left)} left</strong>, until {clockTime(page.warning.endsAt, props.zone)} plant time.{' '}
         {props.watching
           ? 'The engineer was told to bring the machine into a safe state.'
           : `Bring the machine into a safe state${props.ask ? ', or ask for more time.' : '.'}`}

@@ -5,8 +5,8 @@ import {
   type TerminalDown,
   TICKET_PROTOCOL_PREFIX,
 } from '../../broker/contract/terminal.ts'
-import type { ApiClient, ConnectTo } from '../lab/api-client.ts'
-import { until } from '../lab/until.ts'
+import type { ApiClient, ConnectTo } from './api-client.ts'
+import { until } from './until.ts'
 
 /** The browser's end of a session socket, without the browser: acknowledges, and keeps what came. */
 export class Terminal {
@@ -35,7 +35,8 @@ export class Terminal {
     who: ApiClient,
     at: {
       ca: string
-      connectTo: ConnectTo /** Of the page that asks; the plant's own by default. */
+      connectTo: ConnectTo
+      /** Of the page that asks; the plant's own by default. */
       origin?: string
     },
   ): Promise<Terminal> {
@@ -57,8 +58,14 @@ export class Terminal {
       const terminal = new Terminal(ws)
       ws.on('open', () => resolve(terminal))
       ws.on('unexpected-response', (_request, response) => {
-        response.resume()
-        reject(Object.assign(new Error(`HTTP ${response.statusCode}`), { status: response.statusCode }))
+        let body = ''
+        response.on('data', (chunk) => {
+          body += chunk
+        })
+        response.on('end', () => {
+          const { statusCode: status } = response
+          reject(Object.assign(new Error(`HTTP ${status} ${body}`), { status }))
+        })
       })
       ws.on('error', reject)
     })
