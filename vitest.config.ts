@@ -5,22 +5,26 @@ import { defineConfig } from 'vitest/config'
  * unit: beside the code, no process, no network. The others live under tests/.
  */
 const slow = { testTimeout: 120_000, hookTimeout: 180_000, fileParallelism: false }
+/** Each file has its own installation on its own ports, and they wait more than they work: two at a time. */
+const inPairs = { ...slow, fileParallelism: true, maxWorkers: 2, sequence: { groupOrder: 1 } }
 export default defineConfig({
   test: {
     projects: [
       {
         test: {
           name: 'unit',
+          // A hang, told from a slow machine.
+          testTimeout: 60_000,
           include: ['{broker,approvals,gateway,recordings}/**/*.test.ts', 'web/**/*.test.ts'],
           exclude: ['**/node_modules/**'],
         },
       },
       { test: { name: 'architecture', include: ['tests/architecture/*.test.ts'] } },
-      { test: { name: 'broker', include: ['tests/broker/**/*.test.ts'], ...slow } },
+      { test: { name: 'broker', include: ['tests/broker/**/*.test.ts'], ...inPairs } },
       { test: { name: 'recordings', include: ['tests/recordings/**/*.test.ts'], ...slow } },
       { test: { name: 'gateway', include: ['tests/gateway/**/*.test.ts'], ...slow } },
-      { test: { name: 'attacks', include: ['tests/attacks/**/*.test.ts'], ...slow } },
-      { test: { name: 'failures', include: ['tests/failures/**/*.test.ts'], ...slow } },
+      { test: { name: 'attacks', include: ['tests/attacks/**/*.test.ts'], ...inPairs } },
+      { test: { name: 'failures', include: ['tests/failures/**/*.test.ts'], ...inPairs } },
       { test: { name: 'journeys', include: ['tests/journeys/**/*.test.ts'], ...slow } },
       { test: { name: 'long', include: ['tests/long/**/*.test.ts'], ...slow, testTimeout: 1_800_000 } },
     ],

@@ -20,7 +20,7 @@ const BUDGET: Record<string, number> = {
   failures: 6,
   journeys: 6,
 }
-const TOTAL_MINUTES = 35
+const TOTAL_MINUTES = 25
 const LONG: Record<string, number> = { long: 60 }
 
 interface Counts {

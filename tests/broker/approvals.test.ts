@@ -614,9 +614,14 @@ it('a rule that an administrator raised asks for approvals anew', async () => {
 it('a decision on a running session takes milliseconds, not seconds', async () => {
   const id = await submit()
   await decide(plant, paul, id)
-  const started = performance.now()
-  for (let i = 0; i < 20; i++) await at(id, 'renew')
-  const each = (performance.now() - started) / 20
+  const took: number[] = []
+  for (let i = 0; i < 21; i++) {
+    const started = performance.now()
+    await at(id, 'renew')
+    took.push(performance.now() - started)
+  }
+  // The median: whatever else this machine does for a moment says nothing about the decision.
+  const each = took.sort((a, b) => a - b)[10] ?? Infinity
   console.log(`facts of one request: ${each.toFixed(1)} ms`)
   expect(each).toBeLessThan(250)
 })

@@ -10,7 +10,7 @@ import { leafHash, merkleRoot, rootFromInclusion, verifyConsistency } from '../.
 import { Secret } from '../../broker/domain/secret.ts'
 import { until } from '../lab/until.ts'
 import { ANN, change, logKey, testLog } from './audit-support.ts'
-import { startCluster, type TestCluster, type TestDatabase, testMacKey } from './database.ts'
+import { POOL, startCluster, type TestCluster, type TestDatabase, testMacKey } from './database.ts'
 
 let cluster: TestCluster
 beforeAll(async () => {
@@ -402,15 +402,21 @@ describe('with a long history', () => {
     const on = await fresh()
     const reads = async (work: () => Promise<unknown>) => {
       const stats = async () => {
-        // Of this database, as the server itself counts: rows read by any scan, and written.
-        await on.owner.sql`SELECT pg_stat_force_next_flush()`
-        await new Promise((resolve) => setTimeout(resolve, 60))
+        // Of this database, as the server itself counts: rows read by any scan, and written. Each connection keeps its
+        // counts for seconds, so every one of the pool hands them in: all are held at once, or one would be asked twice.
+        let held = 0
+        const handIn = () =>
+          on.db.tx(async (tx) => {
+            await tx`SELECT pg_stat_force_next_flush()`
+            held += 1
+            await until(() => held === POOL, 'every connection is held')
+          })
+        await Promise.all(Array.from({ length: POOL }, handIn))
         const [row] = await on.owner.sql<{ n: number }[]>`
           SELECT (sum(seq_tup_read) + sum(coalesce(idx_tup_fetch, 0)) + sum(n_tup_ins))::bigint AS n
           FROM pg_stat_user_tables WHERE schemaname = 'audit'`
         return row?.n ?? 0
       }
-      await on.db.sql`SELECT pg_stat_force_next_flush()`
       const before = await stats()
       await work()
       return (await stats()) - before

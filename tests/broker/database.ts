@@ -26,6 +26,9 @@ export interface TestDatabase {
   connection(role: 'sallyport_owner' | 'sallyport_app'): ConnectTo
 }
 
+/** Connections of a test database's pool. */
+export const POOL = 6
+
 /** A real embedded PostgreSQL in a temporary folder: about a second. Start one per test file. */
 export async function startCluster(
   // A test survives no power cut, unless it is about one.
@@ -53,7 +56,7 @@ export async function startCluster(
         return db
       }
       return {
-        db: connect('sallyport_app', 6),
+        db: connect('sallyport_app', POOL),
         owner: connect('sallyport_owner', 2),
         another: () => connect('sallyport_app', 4),
         connection: (role) => server.connection(role, name),

@@ -209,7 +209,8 @@ describe('legs that die', () => {
     const since = performance.now()
     expect(rig.sockets.close((socket) => socket.person === person.personId)).toBe(1)
     await closed
-    expect(performance.now() - since).toBeLessThan(1_000)
+    // What is promised of a revocation.
+    expect(performance.now() - since).toBeLessThan(5_000)
     await gone()
   })
 

@@ -274,13 +274,13 @@ describe('events', () => {
       (await actions('gateway.refused')).filter((entry) => entry.reason === event.code).length
     const link = await new FakeGateway(port, caller).hello({ boot })
     link.say({ type: 'event', seq: 3, event })
-    await until('it is acknowledged', () => link.acknowledged(3) === 1)
+    await until(() => link.acknowledged(3) === 1, 'it is acknowledged')
     link.ws.terminate()
     const again = await new FakeGateway(port, caller).hello()
     again.say({ type: 'event', seq: 3, boot, event })
     again.say({ type: 'event', seq: 4, boot, event })
     again.say({ type: 'event', seq: 5, event })
-    await until('all are acknowledged', () => again.acknowledged(5) === 1)
+    await until(() => again.acknowledged(5) === 1, 'all are acknowledged')
     expect(again.acknowledged(3)).toBe(1)
     expect(await mine()).toBe(3)
     again.ws.close()
@@ -299,7 +299,7 @@ describe('events', () => {
       SELECT id, message, site_id AS site FROM alarm
       WHERE kind = 'recording-unreadable' AND subject = ${`gateway ${gatewayId}`} AND closed_at IS NULL`
     link.say({ type: 'event', seq: 0, event })
-    await until('it is acknowledged', () => link.acknowledged(0) === 1)
+    await until(() => link.acknowledged(0) === 1, 'it is acknowledged')
     expect((await actions('gateway.problem')).at(-1)).toMatchObject({
       reason: event.detail,
       object: { kind: 'gateway', id: gatewayId },
@@ -314,7 +314,7 @@ describe('events', () => {
     })
     expect(await open()).toEqual([])
     link.say({ type: 'event', seq: 1, event })
-    await until('it is acknowledged', () => link.acknowledged(1) === 1)
+    await until(() => link.acknowledged(1) === 1, 'it is acknowledged')
     expect(await open()).toHaveLength(1)
     link.say({
       type: 'health',
@@ -326,10 +326,10 @@ describe('events', () => {
       rssBytes: 1,
       workers: { running: 1, configured: 4 },
     })
-    await until('fewer threads are shown', async () => {
+    await until(async () => {
       const { gateways } = await plant.admin.call('GET /api/health', {})
       return gateways.find(({ id }) => id === gatewayId)?.workers?.running === 1
-    })
+    }, 'fewer threads are shown')
     link.ws.close()
   })
 
@@ -442,20 +442,23 @@ describe('what a gateway asks and tells beside its events', () => {
     const link = await new FakeGateway(port, callerOf(flooding)).hello()
     const health = { sessions: 0, freeBytes: 1, reserveBytes: 1, spooledRecordings: 0, rssBytes: 1 }
     const asks = 1_000
+    const since = performance.now()
     for (let n = 1; n <= asks; n += 1) {
       link.say({ type: 'health', wall: Date.now() + (n % 2) * 3_600_000, ...health })
       link.say({ type: 'credential', id: n, grant: newId(), session: newId() })
     }
     const answers = () => link.heard.filter((message) => message.type === 'credential')
-    await until(() => answers().length === asks, 'all are answered', 30_000)
+    await until(() => answers().length === asks, 'all are answered', 60_000)
     const refused = answers().filter((answer) => 'code' in answer && answer.code === 'too-many')
-    expect(refused.length).toBeGreaterThan(asks / 2)
+    // 300 at once and five a second, as long as it took.
+    const atMost = () => 301 + ((performance.now() - since) / 1_000) * 5
+    expect(refused.length).toBeGreaterThanOrEqual(asks - atMost())
     const mine = async (action: string) =>
       (
         await plant.broker.store.db.sql`
         SELECT 1 FROM audit.entry WHERE action = ${action} AND position(${Buffer.from(flooding.gateway)}::bytea IN bytes) > 0`
       ).length
-    expect(await mine('credential.refused')).toBeLessThan(asks / 2)
+    expect(await mine('credential.refused')).toBeLessThanOrEqual(atMost())
     expect((await mine('clock.anomaly')) + (await mine('clock.agrees'))).toBeLessThanOrEqual(2)
     await until(async () => {
       const alarms = await plant.broker.store.db.sql`

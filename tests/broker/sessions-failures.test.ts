@@ -149,15 +149,15 @@ describe.skipIf(missing !== null)(
       const backupAt = new Date(at.getTime() - 3_600_000)
       await sql`INSERT INTO restored (id, restored_at, backup_at) VALUES (${newId()}, ${at}, ${backupAt})`
       await plant.restartBroker()
-      await until('the gateway is back', () => plant.gateway.links().length === 1, 20_000)
-      await until('the session is known', () => plant.broker.sessions.live.get(id)?.lostAt === null)
+      await until(() => plant.gateway.links().length === 1, 'the gateway is back', 20_000)
+      await until(() => plant.broker.sessions.live.get(id)?.lostAt === null, 'the session is known')
       const again = await plant.vendor.call('POST /api/sessions/:id/attach', { params: { id }, body: {} })
       const back = await plant.socket(again, plant.vendor)
       back.start()
-      await until('it is live', async () => (await view(id)).state === 'live')
+      await until(async () => (await view(id)).state === 'live', 'it is live')
       await plant.approver.call('POST /api/sessions/:id/stop', { params: { id }, body: {} })
-      await until('it is closed', async () => (await view(id)).state === 'closed')
-      await until('its evidence is taken', async () => (await view(id)).recording === 'complete', 20_000)
+      await until(async () => (await view(id)).state === 'closed', 'it is closed')
+      await until(async () => (await view(id)).recording === 'complete', 'its evidence is taken', 20_000)
 
       const fresh = await plant.approved({ endpointId, account: sshd.user, ci: 'Robot cell 4' })
       expect(fresh).not.toBe(requestId)
@@ -184,7 +184,7 @@ describe.skipIf(missing !== null)(
         params: { id: opened.sessionId },
         body: {},
       })
-      await until('it is closed', async () => (await view(opened.sessionId)).state === 'closed')
+      await until(async () => (await view(opened.sessionId)).state === 'closed', 'it is closed')
     }, 90_000)
 
     it('a closed ticket ends it by the class of the asset', async () => {

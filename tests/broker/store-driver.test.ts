@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Database, DatabaseUnavailable, type Tx } from '../../broker/store/sql.ts'
+import { until } from '../lab/until.ts'
 import { startCluster, type TestCluster, type TestDatabase } from './database.ts'
 
 /**
@@ -19,8 +20,20 @@ describe('a connection that dies inside a transaction', () => {
 
   const kill = async (tx: Tx) => {
     const [row] = await tx<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`
-    await other.sql`SELECT pg_terminate_backend(${row?.pid ?? 0})`
-    await new Promise((resolve) => setTimeout(resolve, 100))
+    await terminate(row?.pid)
+  }
+  /** Ends a connection's backend and waits until it is gone. */
+  const terminate = async (pid = 0) => {
+    await other.sql`SELECT pg_terminate_backend(${pid})`
+    await until(async () => !(await backend(pid)), 'its backend is gone')
+    // What the driver does on hearing of it is done too, whatever it throws.
+    await turn()
+  }
+  const backend = async (pid: number) => {
+    const [row] = await other.sql<{ query: string }[]>`
+      SELECT query FROM pg_stat_activity WHERE pid = ${pid} AND state = 'active'
+      UNION ALL SELECT '' FROM pg_stat_activity WHERE pid = ${pid}`
+    return row
   }
   const turn = () => new Promise((resolve) => setTimeout(resolve, 50))
 
@@ -38,9 +51,12 @@ describe('a connection that dies inside a transaction', () => {
     await expect(
       database.db.tx(async (tx) => {
         const [row] = await tx<{ pid: number }[]>`SELECT pg_backend_pid() AS pid`
-        const running = tx`SELECT pg_sleep(5)`.execute()
-        setTimeout(() => void other.sql`SELECT pg_terminate_backend(${row?.pid ?? 0})`.execute(), 50)
-        await running
+        const running = tx`SELECT pg_sleep(600)`.execute()
+        const killed = until(
+          async () => (await backend(row?.pid ?? 0))?.query.includes('pg_sleep') === true,
+          'it runs',
+        ).then(() => terminate(row?.pid))
+        await Promise.all([running, killed])
       }),
     ).rejects.toThrow(DatabaseUnavailable)
     await turn()
