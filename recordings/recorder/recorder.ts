@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import type { Timer } from '../../broker/domain/clock.ts'
 import { type Grant, JWS_TYPES } from '../../broker/domain/grant.ts'
 import type { SessionEnd } from '../../broker/domain/words.ts'
 import type { AnchorHead, AnchorProof } from '../format/anchor.ts'
@@ -22,6 +21,7 @@ import {
 import { ClockWatch } from './clock-watch.ts'
 import { type Disk, nodeDisk } from './disk.ts'
 import { failureOf } from './failure.ts'
+import { flushGroupsOf } from './flush-groups.ts'
 import { ModelFeed } from './model-feed.ts'
 import { StreamRecorder } from './stream.ts'
 
@@ -75,7 +75,7 @@ class Recorder implements SessionRecorder {
   #drain: () => void = () => {}
   #isWaiting = false
   #waitingSince = 0
-  #tick: Timer | null = null
+  #stopFlushing = () => {}
   /** Where the open segment's keyframe stands: with nothing after it there is nothing to rotate for. */
   #segmentPosition = 0
   /** The cut that is asked for; null when output goes straight into the open segment. */
@@ -146,7 +146,15 @@ class Recorder implements SessionRecorder {
       this.#handle.dispose()
       throw error
     }
-    this.#arm()
+    const groups = flushGroupsOf(this.#options.clock, this.#limits.flushMs)
+    this.#stopFlushing = groups.join(() => {
+      try {
+        this.#flush()
+      } catch (error) {
+        // One session's fault ends one session, not the worker with all of them.
+        this.#fail(failureOf(error, this.#durableUntil()))
+      }
+    })
   }
 
   output(bytes: Uint8Array): boolean {
@@ -335,17 +343,15 @@ class Recorder implements SessionRecorder {
     this.#drain()
   }
 
-  #arm(): void {
-    this.#tick = this.#options.clock.after(this.#limits.flushMs, () => {
-      if (this.#failure || this.#closed) return
-      const isLate = this.#cut !== null && this.#now() - this.#cut.askedAtMs >= this.#limits.holdMs
-      if (isLate && !this.#isAtCap()) this.#giveUpCut()
-      this.#screen.flush()
-      this.#input.flush()
-      this.#checkStall()
-      this.#progress()
-      this.#arm()
-    })
+  #flush(): void {
+    // It may have failed before it joined its group, and nothing may be sealed for a queue that was given up.
+    if (this.#failure || this.#closed) return
+    const isLate = this.#cut !== null && this.#now() - this.#cut.askedAtMs >= this.#limits.holdMs
+    if (isLate && !this.#isAtCap()) this.#giveUpCut()
+    this.#screen.flush()
+    this.#input.flush()
+    this.#checkStall()
+    this.#progress()
   }
 
   #checkStall(): void {
@@ -364,7 +370,7 @@ class Recorder implements SessionRecorder {
     this.#failure = failure
     // While closing, close() itself tells.
     if (this.#closed) return
-    this.#tick?.cancel()
+    this.#stopFlushing()
     this.#screen.queue.abandon()
     this.#input.queue.abandon()
     this.#takeHeld()
@@ -372,7 +378,7 @@ class Recorder implements SessionRecorder {
   }
 
   async #close(reason: SessionEnd): Promise<ClosedRecording> {
-    this.#tick?.cancel()
+    this.#stopFlushing()
     if (!this.#failure) {
       this.#giveUpCut()
       const atMs = this.#now()

@@ -169,6 +169,79 @@ describe('a failing disk', () => {
   })
 })
 
+describe('sessions that flush together', () => {
+  const hello = new TextEncoder().encode('hello')
+  const isDurable = (recorder: { heads(): { seq: number }[] }) =>
+    recorder.heads().some(({ seq }) => seq === 1)
+
+  test('each is acknowledged by its own fdatasync, and one that hangs or fails ends one recording', async () => {
+    const clock = manualClock()
+    const door = gate()
+    let isBroken = false
+    const failing = async () => {
+      if (isBroken) throw Object.assign(new Error('injected'), { code: 'EIO' })
+    }
+    const [broken, hanging, whole] = await Promise.all([
+      openRecorder(fixture.options({ clock, disk: diskWith({ sync: failing }) })),
+      openRecorder(fixture.options({ clock, disk: diskWith({ sync: door.wait }) })),
+      openRecorder(fixture.options({ clock })),
+    ])
+    let wholeFailed = false
+    void whole.failed.then(() => {
+      wholeFailed = true
+    })
+    isBroken = true
+    door.close()
+    for (const recorder of [broken, hanging, whole]) recorder.output(hello)
+    clock.advance(1000)
+    await until(() => isDurable(whole), 'the flush of the one whose disk works')
+    expect(await broken.failed).toMatchObject({ code: 'write-failed' })
+    // Written, not synced: nothing may vouch for it.
+    expect([isDurable(hanging), isDurable(broken)]).toEqual([false, false])
+    clock.advance(31_000)
+    expect(await hanging.failed).toMatchObject({ code: 'sync-stalled' })
+    whole.output(hello)
+    clock.advance(1000)
+    await until(() => whole.heads().some(({ seq }) => seq === 2), 'the next flush')
+    expect(wholeFailed).toBe(false)
+    door.open()
+    expect(isDurable(hanging)).toBe(false)
+    expect((await whole.close({ reason: 'vendor-left' })).failure).toBeNull()
+  })
+
+  test('an exception in the flush of one ends that one alone', async () => {
+    const clock = manualClock()
+    const broken = await openRecorder(fixture.options({ clock }))
+    const whole = await openRecorder(fixture.options({ clock }))
+    for (const recorder of [broken, whole]) recorder.output(hello)
+    // The first to be flushed is the first to read the time of day.
+    const { wall } = clock
+    clock.wall = () => {
+      clock.wall = wall
+      throw new Error('injected')
+    }
+    clock.advance(1000)
+    expect(() => broken.output(hello)).toThrow(RecordingRefused)
+    expect(await broken.failed).toMatchObject({ code: 'internal' })
+    await until(() => isDurable(whole), 'the flush of the other')
+  })
+
+  test('one that closes is flushed no more, and the others go on', async () => {
+    const clock = manualClock()
+    const [leaves, stays] = await Promise.all([
+      openRecorder(fixture.options({ clock })),
+      openRecorder(fixture.options({ clock })),
+    ])
+    for (const recorder of [leaves, stays]) recorder.output(hello)
+    const closed = await leaves.close({ reason: 'vendor-left' })
+    expect(closed.failure).toBeNull()
+    clock.advance(1000)
+    await until(() => isDurable(stays), 'the flush of the one that stays')
+    const { chunks } = closed.manifest.segments.find(({ stream }) => stream === 'screen') ?? {}
+    expect(leaves.heads().find(({ stream }) => stream === 'screen')?.seq).toBe((chunks ?? 0) - 1)
+  })
+})
+
 describe('a full file system', () => {
   let mounted: string | null = null
   const reason = (() => {
