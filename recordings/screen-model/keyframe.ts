@@ -262,7 +262,7 @@ class Painter {
       if (at !== column || width === 0) this.#goTo(row, column)
       this.#setAttributes(cell)
       this.text += text || ' '
-      at = column + (width === 0 ? 1 : width)
+      at = isWidthDisputed(text) ? -1 : column + (width === 0 ? 1 : width)
     }
   }
 
@@ -384,6 +384,15 @@ function hasSavedCursor(buffer: BufferState): boolean {
 /** Without text, as ECH would leave it: a background and nothing else. */
 function isErased(cell: CellState): boolean {
   return !textOf(cell) && widthOf(cell) === 1 && cell.fg === 0 && (cell.bg & ~Bits.color) === 0
+}
+
+/**
+ * Whether another emulator may give it another width: players know no combining characters, and newer or older emoji
+ * than ours. What follows is then sent to its place, so that one character doesn't shift the rest of the row.
+ */
+function isWidthDisputed(text: string): boolean {
+  const code = text.codePointAt(0) ?? 0
+  return code > 0xffff || text.length > 1
 }
 
 /** Whether printing row after row wraps into this one by itself. */

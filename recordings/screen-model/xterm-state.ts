@@ -1,3 +1,4 @@
+import unicode11 from '@xterm/addon-unicode11'
 import xterm from '@xterm/headless'
 
 /**
@@ -143,11 +144,33 @@ export const ParserState = {
 
 export function newTerminal(cols: number, rows: number): { terminal: xterm.Terminal; state: XtermState } {
   const terminal = new xterm.Terminal({ cols, rows, scrollback: 0, allowProposedApi: true, logLevel: 'off' })
+  setWidths(terminal)
   const state = (terminal as unknown as { _core: XtermState })._core
   bound(state)
   slim(state._inputHandler)
   return { terminal, state }
 }
+
+let widths: xterm.IUnicodeVersionProvider | undefined
+
+/**
+ * Widths of Unicode 11, as the browser's terminal has them: an emoji takes two cells there, in the programs that send
+ * it and in the player of recordings, and one by xterm.js's own table. One provider serves all terminals.
+ */
+function setWidths(terminal: xterm.Terminal): void {
+  if (!widths) {
+    const register = (provider: xterm.IUnicodeVersionProvider) => {
+      widths = provider
+    }
+    // The addon asks nothing else of a terminal.
+    const taker = { unicode: { register } } as unknown as Parameters<Unicode11['activate']>[0]
+    new unicode11.Unicode11Addon().activate(taker)
+  }
+  if (widths) terminal.unicode.register(widths)
+  terminal.unicode.activeVersion = '11'
+}
+
+type Unicode11 = InstanceType<typeof unicode11.Unicode11Addon>
 
 /** Where characters are put between decoding and parsing. Both are synchronous, so one serves all terminals. */
 let parseBuffer: Uint32Array | undefined

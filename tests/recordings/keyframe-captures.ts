@@ -23,7 +23,7 @@ fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', rows, cols, 0, 0))
 data = b''
 deadline = time.time() + 40
 while time.time() < deadline:
-    ready, _, _ = select.select([fd], [], [], 0.25)
+    ready, _, _ = select.select([fd], [], [], 0.2)
     if ready:
         try:
             piece = os.read(fd, 65536)

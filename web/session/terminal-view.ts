@@ -1,6 +1,7 @@
 import '@xterm/xterm/css/xterm.css'
 import { FitAddon } from '@xterm/addon-fit'
 import { SearchAddon } from '@xterm/addon-search'
+import { Unicode11Addon } from '@xterm/addon-unicode11'
 import { type ITheme, Terminal } from '@xterm/xterm'
 
 export interface TerminalView {
@@ -43,6 +44,9 @@ export function makeTerminal(place: HTMLElement): TerminalView {
   const search = new SearchAddon()
   terminal.loadAddon(fitting)
   terminal.loadAddon(search)
+  // Widths as the programs at the far side and the recording's screens have them: an emoji takes two cells.
+  terminal.loadAddon(new Unicode11Addon())
+  terminal.unicode.activeVersion = '11'
   terminal.open(place)
   terminal.textarea?.setAttribute('aria-label', 'Terminal input')
   return {
