@@ -1,4 +1,4 @@
-import { access, readFile } from 'node:fs/promises'
+import { access, open } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
 import type { JWK } from 'jose'
 import { parseTrust, type TrustFile } from '../format/trust.ts'
@@ -13,6 +13,9 @@ const USAGE = `usage: sallyport verify FILE --trust keys.json [--key recipient.j
 Checks an evidence package against keys that you got by another way. No network is used.
 Exit status: 0 VALID, 1 VALID-TRUNCATED, 2 INVALID, 3 nothing could be checked.
 `
+
+const TRUST_LIMIT = 32 * 1024 * 1024
+const KEY_LIMIT = 64 * 1024
 
 /** Exit statuses of `verify`; docs/evidence-format.md section 17. */
 export const EXIT = { VALID: 0, 'VALID-TRUNCATED': 1, INVALID: 2, none: 3 } as const
@@ -67,9 +70,21 @@ function readArguments(args: string[]): VerifyArguments | string {
   }
 }
 
+/** A whole file that is not read into memory when it is larger than it may be. */
+async function textOf(path: string, limit: number): Promise<string> {
+  const file = await open(path)
+  try {
+    const { size } = await file.stat()
+    if (size > limit) throw new RangeError(`${path} is larger than ${limit} bytes`)
+    return await file.readFile('utf8')
+  } finally {
+    await file.close()
+  }
+}
+
 async function readTrust(path: string): Promise<TrustFile | string> {
   try {
-    const parsed = parseTrust(await readFile(path, 'utf8'))
+    const parsed = parseTrust(await textOf(path, TRUST_LIMIT))
     if (!parsed.ok) return `${path}: ${parsed.message}`
     for (const note of parsed.value.checkpoints) {
       const known = trustedCheckpoint(note, parsed.value)
@@ -83,7 +98,7 @@ async function readTrust(path: string): Promise<TrustFile | string> {
 
 async function readKey(path: string): Promise<JWK | string> {
   try {
-    const jwk = JSON.parse(await readFile(path, 'utf8')) as JWK
+    const jwk = JSON.parse(await textOf(path, KEY_LIMIT)) as JWK
     const usable = typeof jwk === 'object' && jwk !== null && typeof jwk.d === 'string'
     return usable && (jwk.crv === 'P-256' || jwk.crv === 'X25519')
       ? jwk

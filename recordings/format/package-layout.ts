@@ -27,37 +27,49 @@ export const approvalPath = (hash: string) => `approvals/${hash}.json`
 export const laterGrantPath = (serial: number) => `grants/${serial}.jws`
 
 const MEBIBYTE = 1024 * 1024
+const U32_MAX = 0xffff_ffff
+const SERIAL_MAX = 10_000
 const FIXED = new Set<string>(Object.values(PACKAGE_FILES))
 const NUMBER = '(?:0|[1-9][0-9]{0,9})'
 const SEGMENT = new RegExp(`^segments/(${STREAMS.join('|')})-(${NUMBER})\\.spr$`)
-const KEY = new RegExp(`^keys/(?:${STREAMS.join('|')})-${NUMBER}\\.jwe$`)
+const KEY = new RegExp(`^keys/(${STREAMS.join('|')})-(${NUMBER})\\.jwe$`)
 const APPROVAL = /^approvals\/[0-9a-f]{64}\.json$/
 const GRANT = /^grants\/([1-9][0-9]{0,4})\.jws$/
 
 /** The largest size of a package file by its name; null when no file of that name belongs in a package. */
 export function sizeLimit(path: string): number | null {
-  if (SEGMENT.test(path)) return 72 * MEBIBYTE
+  if (segmentOf(path)) return 72 * MEBIBYTE
   if (path.endsWith('.ndjson') && FIXED.has(path)) return 64 * MEBIBYTE
   if (path === PACKAGE_FILES.manifest || path === PACKAGE_FILES.package) return 16 * MEBIBYTE
-  if (path.endsWith('.jws') && (FIXED.has(path) || GRANT.test(path))) return 8 * MEBIBYTE
-  if (FIXED.has(path) || KEY.test(path) || APPROVAL.test(path)) return MEBIBYTE
+  if (path.endsWith('.jws') && (FIXED.has(path) || grantSerialOf(path) !== null)) return 8 * MEBIBYTE
+  if (FIXED.has(path) || numbered(KEY, path) || APPROVAL.test(path)) return MEBIBYTE
   return null
 }
 
 /** Stream and number of a segment's path, or null. */
 export function segmentOf(path: string): { stream: Stream; number: number } | null {
-  const match = SEGMENT.exec(path)
-  return match ? { stream: match[1] as Stream, number: Number(match[2]) } : null
+  return numbered(SEGMENT, path)
+}
+
+function numbered(pattern: RegExp, path: string): { stream: Stream; number: number } | null {
+  const match = pattern.exec(path)
+  const number = Number(match?.[2])
+  return match && number <= U32_MAX ? { stream: match[1] as Stream, number } : null
 }
 
 /** Serial of a later grant's path, or null. */
 export function grantSerialOf(path: string): number | null {
-  const match = GRANT.exec(path)
-  return match ? Number(match[1]) : null
+  const serial = Number(GRANT.exec(path)?.[1])
+  return serial <= SERIAL_MAX ? serial : null
 }
 
 /** No line of an .ndjson file is longer. */
 export const LINE_LIMIT = MEBIBYTE
+
+/** No .ndjson file has more lines: short ones cost far more to judge than their bytes to read. */
+export function lineCountLimit(path: string): number {
+  return path === PACKAGE_FILES.earlier ? 10_000 : 100_000
+}
 
 /** One line of audit/entries.ndjson: the entry's exact text, and its audit path to audit/checkpoint. */
 export const entryLine = z.strictObject({

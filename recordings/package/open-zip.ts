@@ -5,6 +5,10 @@ import { fault, good, type Result } from '../format/result.ts'
 import { messageOf, type PackageReader } from '../verify/package-reader.ts'
 
 const ENTRY_LIMIT = 50_000
+/** Sizes are compared here: yauzl would do it before anybody can say that the file is encrypted. */
+const OPTIONS = { lazyEntries: true, autoClose: false, decodeStrings: false, validateEntrySizes: false }
+/** Encrypted, strongly encrypted, and with a masked local header. */
+const ENCRYPTED = 0x0001 | 0x0040 | 0x2000
 /** A local header without its name and extra field. */
 const LOCAL_HEADER_BYTES = 30
 
@@ -21,7 +25,7 @@ export interface OpenPackage extends PackageReader {
 export async function openPackage(path: string): Promise<Result<OpenPackage>> {
   let zip: ZipFile
   try {
-    zip = await openPromise(path, { lazyEntries: true, autoClose: false, decodeStrings: false })
+    zip = await openPromise(path, OPTIONS)
   } catch (error) {
     return fault('package-unreadable', `not a zip file: ${messageOf(error)}`)
   }
@@ -53,14 +57,19 @@ async function readDirectory(zip: ZipFile, entries: Map<string, Entry>) {
       const limit = sizeLimit(name)
       if (limit === null) return fault('package-name', `no file ${JSON.stringify(name)} belongs in a package`)
       if (entries.has(name)) return fault('package-unreadable', `${name} stands twice in the zip`)
-      if (entry.compressionMethod !== 0 || entry.isEncrypted()) {
+      if (entry.compressionMethod !== 0 || (entry.generalPurposeBitFlag & ENCRYPTED) !== 0) {
         return fault('package-compressed', `${name} is compressed or encrypted; files are stored as they are`)
       }
+      if (entry.compressedSize !== entry.uncompressedSize)
+        return fault('package-unreadable', `${name} is stored, with two different sizes`)
       if (entry.uncompressedSize > limit)
         return fault('package-size', `${name} is larger than ${limit} bytes`)
       entries.set(name, entry)
     }
   } catch (error) {
+    // yauzl looks at this flag itself, and shows no entry that has it.
+    if (messageOf(error) === 'strong encryption is not supported')
+      return fault('package-compressed', 'a file is encrypted; files are stored as they are')
     return fault('package-unreadable', `the zip's directory is broken: ${messageOf(error)}`)
   }
   return overlap(entries, zip.fileSize)

@@ -177,15 +177,15 @@ async function readSegment(
   if (size !== segment.bytes + segment.torn_bytes) {
     fail('segment-length', `is ${size} bytes long, the manifest says ${segment.bytes + segment.torn_bytes}`)
   }
+  if (reader.hh && reader.hh.toString('hex') !== segment.hh)
+    fail('segment-header-hash', 'HH is not the one in the manifest')
   if (reader.fault) return reader.header
   if (tornBytes > 0) fail('segment-cut', `${tornBytes} bytes after the last whole chunk`)
   if (hash.digest('hex') !== segment.sha256) fail('segment-hash', 'SHA-256 is not the one in the manifest')
-  if (!reader.header || !reader.hh || !reader.head) {
+  if (!reader.header || !reader.head) {
     if (tornBytes === 0) fail('segment-cut', 'there is not even a header')
     return null
   }
-  if (reader.hh.toString('hex') !== segment.hh)
-    fail('segment-header-hash', 'HH is not the one in the manifest')
   if (reader.chunks !== segment.chunks) {
     fail('segment-chunks', `holds ${reader.chunks} chunks, the manifest says ${segment.chunks}`)
   }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { parseJson } from '../format/json.ts'
-import { LINE_LIMIT, sizeLimit } from '../format/package-layout.ts'
+import { LINE_LIMIT, lineCountLimit, sizeLimit } from '../format/package-layout.ts'
 import { fault, good, type Result } from '../format/result.ts'
 
 /** Where a package's files come from: a zip on disk, a browser's file, a store. The verifier does no I/O itself. */
@@ -70,12 +70,14 @@ export async function* readLines(
   let rest: Buffer = Buffer.alloc(0)
   let line = 0
   let given = 0
+  const most = lineCountLimit(path)
   try {
     for await (const piece of reader.open(path)) {
       rest = Buffer.concat([rest, piece])
       for (let end = rest.indexOf(10); end >= 0; end = rest.indexOf(10)) {
         line += 1
         if (end > LINE_LIMIT) throw new RangeError('the line is too long')
+        if (line > most) throw new RangeError('too many lines')
         yield { line, value: parseJson(decoder.decode(rest.subarray(0, end))) }
         given = line
         rest = rest.subarray(end + 1)

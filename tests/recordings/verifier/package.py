@@ -11,6 +11,8 @@ import zipread
 
 MIB = 1024 * 1024
 MAX_LINE = MIB
+MAX_LINES = 100000
+MAX_EARLIER = 10000
 REQUIRED = ("README.txt", "manifest.jws", "receipt.jws", "grant.jws", "package.jws",
             "ticket.json", "policy.json", "asset.json", "audit/entries.ndjson",
             "audit/anchors.ndjson", "audit/checkpoint", "custody.ndjson")
@@ -122,13 +124,14 @@ class Package:
         if not self.readable(name):
             yield 0, None
             return
+        most = MAX_EARLIER if name == "audit/earlier.ndjson" else MAX_LINES
         reader, rest, number = self.slice(name), b"", 0
         while reader.left():
             pieces = (rest + reader.take(1 << 18)).split(b"\n")
             rest = pieces.pop()
             for piece in pieces:
                 number += 1
-                if len(piece) > MAX_LINE:
+                if len(piece) > MAX_LINE or number > most:
                     yield number, None
                     return
                 yield number, piece
