@@ -25,7 +25,7 @@ export function keyframeOf(state: XtermState): Uint8Array {
 
 /**
  * Whether the state can be written down exactly. What cannot: a cursor outside the margins in origin mode, a wrap
- * pending behind an erased cell, half a wide character, a character to join that was never drawn, and a charset that
+ * pending behind an erased cell or on the hidden screen, half a wide character, a character to join that was never drawn, and a charset that
  * only DECRC could have brought back. They end with the next few bytes of any real program, so a keyframe waits for
  * them (within a limit).
  */
@@ -35,6 +35,8 @@ export function isExact(state: XtermState): boolean {
   const modes = state.coreService.decPrivateModes
   if (modes.origin && (active.y < active.scrollTop || active.y > active.scrollBottom)) return false
   if (active.x > cols) return false
+  // Nothing moves the hidden screen's cursor behind the edge again.
+  if (active === buffers.alt && buffers.normal.x >= cols) return false
   if (active.x === cols && !textOf(cellAt(lastPainted(active, cols)))) return false
   const joined = joinWidth(state)
   if (joined > 0 && active.x < cols) {

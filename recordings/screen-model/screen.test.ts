@@ -77,6 +77,18 @@ describe('a screen', () => {
     }
   }
 
+  test('breaks lines anew by what is on the screen, not by what has scrolled away', () => {
+    const original = new Screen(12, 5)
+    apply(original, ['\n\n\n', '0123456789', '\n\n\n'])
+    const keyframe = cut(original)
+    const restored = new Screen(12, 5)
+    restored.feed(keyframe?.bytes ?? new Uint8Array(0))
+    for (const screen of [original, restored]) screen.resize(2, 5)
+    expect(new TextDecoder().decode(cut(restored)?.bytes)).toBe(
+      new TextDecoder().decode(cut(original)?.bytes),
+    )
+  })
+
   test('gives the same keyframe after a keyframe, over any change of size', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 40 }), fc.array(step, { maxLength: 20 }), (before, after) => {

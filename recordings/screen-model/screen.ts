@@ -52,6 +52,13 @@ export class Screen {
   resize(cols: number, rows: number): void {
     const { _bufferService, _inputHandler } = this.#state
     const { normal, alt } = _bufferService.buffers
+    // xterm.js 6 breaks lines anew by where they lie in its ring, which no keyframe tells: after scrolling, lines that
+    // left the screen come back. A change of the ring's size puts its first line first.
+    for (const { lines } of [normal, alt]) {
+      const { maxLength } = lines
+      lines.maxLength = maxLength + 1
+      lines.maxLength = maxLength
+    }
     // Tab stops beyond the edge would come back when the terminal grows; nothing that is shown remembers them.
     for (const { tabs } of [normal, alt]) {
       for (const column of Object.keys(tabs))
@@ -148,7 +155,11 @@ export class Screen {
     for (const buffer of [buffers.normal, buffers.alt]) {
       // xterm.js forgets this one while the buffer is empty, which would give the other screen a scrollback.
       if (buffer.lines.maxLength > rows) buffer.lines.maxLength = rows
+      // Lines that were broken anew and pushed others out are counted as scrollback, of which there is none.
+      buffer.ybase = Math.max(0, Math.min(buffer.ybase, buffer.lines.length - rows))
+      buffer.ydisp = buffer.ybase
       buffer.savedY = Math.min(buffer.savedY, buffer.ybase + rows - 1)
+      buffer.savedX = Math.min(buffer.savedX, cols)
       for (let row = 0; row < rows; row++) {
         const line = buffer.lines.get(buffer.ybase + row)
         if (!line || line.length < cols) continue

@@ -49,13 +49,14 @@ interface BufferService {
 
 export interface BufferState {
   readonly lines: { readonly length: number; maxLength: number; get(index: number): LineState | undefined }
-  readonly ybase: number
+  ybase: number
+  ydisp: number
   readonly x: number
   readonly y: number
   readonly scrollTop: number
   readonly scrollBottom: number
   readonly tabs: Record<number, boolean | undefined>
-  readonly savedX: number
+  savedX: number
   savedY: number
   readonly savedCurAttrData: { readonly fg: number; readonly bg: number }
   readonly savedCharset: Charset | undefined
