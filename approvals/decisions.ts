@@ -438,7 +438,11 @@ function mayDecide(found: Found, decision: 'granted' | 'declined', now: number):
   const reasons = answer.permit
     ? []
     : answer.reasons.filter(
-        (reason) => reason.code.startsWith('ticket-') || reason.code === 'window-outside-ticket',
+        (reason) =>
+          reason.code.startsWith('ticket-') ||
+          reason.code === 'window-outside-ticket' ||
+          // Who signs sees what stands against the deviation, and until when.
+          reason.code.startsWith('exception-'),
       )
   const first = reasons[0]
   if (first) {

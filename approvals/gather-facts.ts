@@ -25,6 +25,7 @@ import {
   type Ground,
   incompleteFields,
   type RowName,
+  readAccounts,
   readGround,
   ruleName,
 } from './ground.ts'
@@ -200,8 +201,7 @@ async function gather(
   const vendor = requester?.vendorId ? await readVendor(query, requester.vendorId) : null
   const sponsors = vendor ? await readPeople(query, ground.siteId, [vendor.sponsor.id]) : new Map()
   const ticket = await knownTicket(deps, query, ground.siteId, wanted.ticket.system, wanted.ticket.key)
-  const [credential] = await query`
-    SELECT 1 FROM credential WHERE endpoint_id = ${ground.endpointId} AND account = ${wanted.account}`
+  const accounts = await readAccounts(query, ground)
   const busy = await query<{ id: string; name: string }[]>`
     SELECT s.id, p.name FROM session s JOIN person p ON p.id = s.person_id
     WHERE s.endpoint_id = ${ground.endpointId} AND s.state <> 'closed'`
@@ -276,9 +276,10 @@ async function gather(
       id: ground.endpointId,
       protocol: ground.protocol,
       account: wanted.account,
+      vnc: ground.vnc,
       identities: ground.identities.map(({ algorithm, fingerprint }) => ({ algorithm, fingerprint })),
       identityState: identityState(ground),
-      hasCredential: credential !== undefined,
+      hasCredential: accounts.includes(wanted.account),
       busyWith: busy
         .filter((session) => session.id !== asking.sessionId)
         .map((session) => ({ session: session.id, person: session.name })),
@@ -313,7 +314,10 @@ async function gather(
     extensions: given.extensions,
     ticket: ticket?.facts ?? null,
     blackouts: [],
-    exceptionsNeeded: [],
+    exceptionsNeeded: ground.deviations.map(({ kind, exception }) => ({
+      kind,
+      expiresAt: exception?.expiresAt.getTime() ?? null,
+    })),
     unvouched,
     clock: { state: asking.runtime.clock },
     storage: { belowReserve: asking.runtime.storageBelowReserve },

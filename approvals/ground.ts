@@ -1,5 +1,14 @@
 import type { AssetSnapshot } from '../broker/domain/request-snapshot.ts'
-import type { AssetType, Criticality, EndingRule, Protocol, Role } from '../broker/domain/words.ts'
+import type { VncSecurity } from '../broker/domain/vnc.ts'
+import { deviationsOf, needsCredential, VNC_ACCOUNT } from '../broker/domain/vnc.ts'
+import type {
+  AssetType,
+  Criticality,
+  EndingRule,
+  ExceptionKind,
+  Protocol,
+  Role,
+} from '../broker/domain/words.ts'
 import type { Query } from '../broker/store/sql.ts'
 
 /** A row that a decision rests on, by the kind and id under which the audit log vouches for it. */
@@ -8,11 +17,24 @@ export interface RowName {
   id: string
 }
 
+export interface Deviation {
+  kind: ExceptionKind
+  exception: {
+    id: string
+    reason: string
+    compensatingControl: string
+    owner: string
+    expiresAt: Date
+  } | null
+}
+
 /** What the inventory says about one endpoint and the way to it, read in one go. */
 export interface Ground {
   endpointId: string
   protocol: Protocol
   port: number
+  /** How a VNC endpoint is protected; null for SSH. */
+  vnc: VncSecurity | null
   seenFingerprint: string | null
   assetId: string
   assetName: string
@@ -49,6 +71,8 @@ export interface Ground {
     protocols: string[]
     enabled: boolean
   } | null
+  /** What the endpoint lacks, each with the exception that stands for it. */
+  deviations: Deviation[]
   rule: { id: string; need: number; roles: Role[] }
   noticeVersion: number | null
   lock: { since: Date; by: string; reason: string } | null
@@ -60,6 +84,8 @@ interface GroundRow {
   endpoint_id: string
   protocol: Protocol
   port: number
+  vnc_security: VncSecurity['security'] | null
+  vnc_authentication: VncSecurity['authentication'] | null
   seen_fingerprint: string | null
   asset_id: string
   asset_name: string
@@ -112,7 +138,7 @@ export function ruleName(siteId: string, criticality: Criticality): RowName {
 /** Null when there is no such endpoint. */
 export async function readGround(query: Query, endpointId: string): Promise<Ground | null> {
   const [row] = await query<GroundRow[]>`
-    SELECT e.id AS endpoint_id, e.protocol, e.port, e.seen_fingerprint,
+    SELECT e.id AS endpoint_id, e.protocol, e.port, e.vnc_security, e.vnc_authentication, e.seen_fingerprint,
       a.id AS asset_id, a.name AS asset_name, a.type, a.description, a.criticality, a.enabled, a.owner, a.address,
       a.hazard, a.last_verified_at, a.ending_mode, a.ending_hold_seconds, a.ending_input_during_grace,
       a.safety, a.availability, a.integrity, a.confidentiality, a.regulatory,
@@ -127,6 +153,11 @@ export async function readGround(query: Query, endpointId: string): Promise<Grou
     LEFT JOIN zone gz ON gz.id = g.zone_id
     WHERE e.id = ${endpointId}`
   if (!row) return null
+  const vnc =
+    row.vnc_security === null || row.vnc_authentication === null
+      ? null
+      : { security: row.vnc_security, authentication: row.vnc_authentication }
+  const deviations = await readDeviations(query, row, vnc)
   const identities = await query<{ id: string; algorithm: string; fingerprint: string }[]>`
     SELECT id, algorithm, fingerprint FROM endpoint_identity
     WHERE endpoint_id = ${endpointId} AND retired_at IS NULL ORDER BY fingerprint`
@@ -150,6 +181,7 @@ export async function readGround(query: Query, endpointId: string): Promise<Grou
     endpointId: row.endpoint_id,
     protocol: row.protocol,
     port: row.port,
+    vnc,
     seenFingerprint: row.seen_fingerprint,
     assetId: row.asset_id,
     assetName: row.asset_name,
@@ -195,6 +227,7 @@ export async function readGround(query: Query, endpointId: string): Promise<Grou
           enabled: conduit.enabled,
         }
       : null,
+    deviations,
     rule: rule ?? { id: 'default', ...defaultRule(row.criticality) },
     noticeVersion: notice?.version ?? null,
     lock: lock ?? null,
@@ -206,9 +239,38 @@ export async function readGround(query: Query, endpointId: string): Promise<Grou
       ...identities.map((identity) => ({ kind: 'endpoint-identity', id: identity.id })),
       ...(conduit ? [{ kind: 'conduit', id: conduit.id }] : []),
       ...(row.gateway_id ? [{ kind: 'gateway', id: row.gateway_id }] : []),
+      ...deviations.flatMap(({ exception }) => (exception ? [{ kind: 'exception', id: exception.id }] : [])),
       ruleName(row.site_id, row.criticality),
     ],
   }
+}
+
+/** Only an exception of this endpoint, asset and site stands for what the endpoint lacks. */
+async function readDeviations(
+  query: Query,
+  row: Pick<GroundRow, 'endpoint_id' | 'asset_id' | 'site_id'>,
+  vnc: VncSecurity | null,
+): Promise<Deviation[]> {
+  const kinds = deviationsOf(vnc)
+  if (kinds.length === 0) return []
+  const rows = await query<(NonNullable<Deviation['exception']> & { kind: ExceptionKind })[]>`
+    SELECT x.id, x.kind, x.reason, x.compensating_control AS "compensatingControl", o.name AS owner,
+      x.expires_at AS "expiresAt"
+    FROM access_exception x JOIN person o ON o.id = x.owner_id
+    WHERE x.endpoint_id = ${row.endpoint_id} AND x.asset_id = ${row.asset_id} AND x.site_id = ${row.site_id}
+      AND x.closed_at IS NULL`
+  return kinds.map((kind) => ({ kind, exception: rows.find((found) => found.kind === kind) ?? null }))
+}
+
+/** The accounts that may be asked for on an endpoint: those in the vault, or the label where no password is asked. */
+export async function readAccounts(
+  query: Query,
+  { endpointId, vnc }: Pick<Ground, 'endpointId' | 'vnc'>,
+): Promise<string[]> {
+  if (!needsCredential(vnc)) return [VNC_ACCOUNT]
+  const rows = await query<{ account: string }[]>`
+    SELECT account FROM credential WHERE endpoint_id = ${endpointId} ORDER BY account`
+  return rows.map(({ account }) => account)
 }
 
 /** What is missing in the asset's description before anybody may ask for it. */
@@ -233,6 +295,7 @@ export function assetSnapshotOf(ground: Ground, policyVersion: string): AssetSna
     endpoint: {
       id: ground.endpointId,
       protocol: ground.protocol,
+      ...(ground.vnc === null ? {} : { vnc: ground.vnc }),
       identities: ground.identities.map(({ algorithm, fingerprint }) => ({ algorithm, fingerprint })),
     },
     conduit: ground.conduit && {

@@ -15,7 +15,7 @@ import { explain } from '../broker/policy/explain.ts'
 import type { Query, Tx } from '../broker/store/sql.ts'
 import { type ApprovalsDeps, actorOf, announce, signInOf } from './deps.ts'
 import { type Gathered, gatherProposal } from './gather-facts.ts'
-import { assetSnapshotOf, type Ground, readGround } from './ground.ts'
+import { assetSnapshotOf, type Ground, readAccounts, readGround } from './ground.ts'
 import { type RequestRow, requestState } from './rows.ts'
 
 export interface RequestBody {
@@ -153,6 +153,8 @@ const MAY_WAIT: ReadonlySet<DenialReason['code']> = new Set([
   'training-missing',
   'identity-not-accepted',
   'no-credential',
+  'exception-needed',
+  'exception-expired',
   'blackout',
   'asset-incomplete',
 ])
@@ -170,9 +172,7 @@ async function newVersion(
   const closesAt = Date.parse(body.window.closesAt)
   if (opensAt >= closesAt)
     throw new Failure(422, 'window-reversed', 'The window closes before it opens.', 'Choose a later end.')
-  const [known] = await tx`
-    SELECT 1 FROM credential WHERE endpoint_id = ${ground.endpointId} AND account = ${body.account}`
-  if (!known)
+  if (!(await readAccounts(tx, ground)).includes(body.account))
     throw new Failure(
       422,
       'account-unknown',

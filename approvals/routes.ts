@@ -8,7 +8,7 @@ import { type Query, uniqueViolation } from '../broker/store/sql.ts'
 import { beginDecision, finishDecision, withdrawApproval } from './decisions.ts'
 import { type ApprovalsDeps, actorOf, signInOf } from './deps.ts'
 import { askExtension } from './extensions.ts'
-import { readGround } from './ground.ts'
+import { readAccounts, readGround } from './ground.ts'
 import { preview } from './preview.ts'
 import { editRequest, submitRequest, visibleGround, withdrawRequest } from './requests.ts'
 import type { RequestRow } from './rows.ts'
@@ -64,13 +64,15 @@ export function approvalsRoutes(deps: ApprovalsDeps, tickets: TicketReader): Rou
   const routes: Routes = {
     'GET /api/my/endpoints': async ({ principal }) => {
       const sites = sitesOf(principal, 'vendor')
-      const rows = await sql<{ id: string; accounts: string[] }[]>`
-        SELECT e.id, array_agg(c.account ORDER BY c.account) AS accounts
-        FROM endpoint e JOIN asset a ON a.id = e.asset_id JOIN credential c ON c.endpoint_id = e.id
-        WHERE a.enabled AND a.site_id = ANY(${sites === 'all' ? [] : sites}::uuid[])
-        GROUP BY e.id, a.name ORDER BY a.name LIMIT 500`
+      const rows = await sql<{ id: string }[]>`
+        SELECT e.id FROM endpoint e JOIN asset a ON a.id = e.asset_id
+        WHERE a.enabled AND a.site_id = ANY(${sites === 'all' ? [] : sites}::uuid[]) AND ${askable(sql)}
+        ORDER BY a.name, e.id LIMIT 500`
       const found = await Promise.all(
-        rows.map(async ({ id, accounts }) => ({ ground: await readGround(sql, id), accounts })),
+        rows.map(async ({ id }) => {
+          const ground = await readGround(sql, id)
+          return { ground, accounts: ground ? await readAccounts(sql, ground) : [] }
+        }),
       )
       return found.flatMap(({ ground, accounts }) =>
         ground
@@ -362,12 +364,16 @@ function begun(
   }
 }
 
+/** An endpoint `e` that a session could log in to: with an account in the vault, or without being asked for one. */
+const askable = (query: Query) => query`
+  (e.vnc_authentication = 'none' OR EXISTS (SELECT 1 FROM credential c WHERE c.endpoint_id = e.id))`
+
 /** Whether one of the items is an asset that `GET /api/my/endpoints` lists for this site. */
 async function namesAskable(query: Query, siteId: string, items: readonly string[]): Promise<boolean> {
   const rows = await query<{ name: string }[]>`
-    SELECT DISTINCT a.name FROM asset a JOIN endpoint e ON e.asset_id = a.id JOIN credential c ON c.endpoint_id = e.id
-    WHERE a.enabled AND a.site_id = ${siteId}`
+    SELECT DISTINCT a.name FROM asset a JOIN endpoint e ON e.asset_id = a.id
+    WHERE a.enabled AND a.site_id = ${siteId} AND ${askable(query)}`
   const plain = (name: string) => name.trim().toLowerCase()
-  const askable = new Set(rows.map(({ name }) => plain(name)))
-  return items.some((item) => askable.has(plain(item)))
+  const names = new Set(rows.map(({ name }) => plain(name)))
+  return items.some((item) => names.has(plain(item)))
 }

@@ -55,6 +55,7 @@ export async function requestView(
     hazard: staff ? ground.hazard : null,
     zonePath: ground.gatewayZone ? `${ground.gatewayZone.name} > ${ground.zoneName}` : ground.zoneName,
     endpoint: { id: ground.endpointId, protocol: ground.protocol },
+    deviations: staff ? deviationsOf(gathered) : [],
     account: snapshot.account,
     features: snapshot.features,
     purpose: snapshot.purpose,
@@ -78,6 +79,22 @@ export async function requestView(
     session: session ?? null,
     createdAt: row.created_at.toISOString(),
   }
+}
+
+/** An exception for which the log does not vouch is none, on the card as in the decision. */
+function deviationsOf({ ground, facts }: GatheredRequest): RequestView['deviations'] {
+  return ground.deviations.map(({ kind, exception }) => ({
+    kind,
+    exception:
+      exception && !facts.unvouched.some(({ object, id }) => object === 'exception' && id === exception.id)
+        ? {
+            reason: exception.reason,
+            compensatingControl: exception.compensatingControl,
+            owner: exception.owner,
+            expiresAt: exception.expiresAt.toISOString(),
+          }
+        : null,
+  }))
 }
 
 export function assetCard(ground: GatheredRequest['ground']): RequestView['asset'] {

@@ -16,6 +16,8 @@ import { Failure } from './domain/failure.ts'
 import { newId } from './domain/ids.ts'
 import type { AccessPort, EvidenceSink, RuntimeFacts } from './domain/ports.ts'
 import type { Secret } from './domain/secret.ts'
+import type { Probed } from './domain/vnc.ts'
+import type { Protocol } from './domain/words.ts'
 import { buildApp } from './http/app.ts'
 import { certificateAlarm } from './http/certificate-alarm.ts'
 import { type PublicOrigin, publicOrigin } from './http/origin.ts'
@@ -277,7 +279,7 @@ async function start(
     audit: log,
     clock,
     vaultKey: keys.vault,
-    probe: (gatewayId, address) => probe(link, gatewayId, address),
+    probe: (gatewayId, protocol, address) => probe(link, gatewayId, protocol, address),
   })
 
   const space = await watchSpace(recordings.space, clock)
@@ -453,9 +455,14 @@ async function webTls(
     : await siteCaTls({ folder: path.join(config.dataDir, 'tls'), origin, clock, onRenewal })
 }
 
-/** What an address shows as its host key, seen from the gateway. */
-async function probe(link: GatewayLink, gatewayId: string, address: { host: string; port: number }) {
-  const answer = await link.control(gatewayId)?.ask({ type: 'probe', protocol: 'ssh', address }, PROBE_MS)
+/** What an address shows as its host key or certificate, seen from the gateway. */
+async function probe(
+  link: GatewayLink,
+  gatewayId: string,
+  protocol: Protocol,
+  address: { host: string; port: number },
+): Promise<Probed> {
+  const answer = await link.control(gatewayId)?.ask({ type: 'probe', protocol, address }, PROBE_MS)
   if (!answer)
     throw new Failure(
       503,
@@ -463,14 +470,16 @@ async function probe(link: GatewayLink, gatewayId: string, address: { host: stri
       'The gateway of this asset is not online.',
       'Start the gateway, or choose another one for the asset.',
     )
-  if (!answer.ok || !answer.identity)
+  const { identity, vnc = null } = answer
+  // An SSH server always has a host key, a VNC server always some protection or none: less is no answer.
+  if (!answer.ok || (protocol === 'vnc' ? vnc === null : identity === null))
     throw new Failure(
       502,
       'probe-failed',
-      `The gateway could not fetch the asset's host key (${answer.code ?? 'no code'}).`,
+      `The gateway could not fetch what the asset shows of itself (${answer.code ?? 'no code'}).`,
       'Check address, port and the way from the gateway to the asset.',
     )
-  return answer.identity
+  return { identity, vnc }
 }
 
 function spoolBelow(link: GatewayLink, gatewayId: string): boolean {

@@ -30,10 +30,10 @@ import { EventSender } from './link/event-sender.ts'
 import { Journal } from './link/journal.ts'
 import { processMs } from './pool/messages.ts'
 import { defaultWorkers, type LostSession, Pool } from './pool/pool.ts'
+import { probeTarget } from './probe.ts'
 import { typingBoardMemory } from './session/fair-share.ts'
 import { sentenceFor } from './session/sentences.ts'
 import { nativeCipherLoaded } from './ssh/native-cipher.ts'
-import { probeSsh } from './ssh/probe.ts'
 import { VERSION } from './version.ts'
 
 /** A logger as pino's: fields, then the message. Never given a secret. */
@@ -470,13 +470,14 @@ class Gateway implements RunningGateway {
         this.#sender.acknowledged(link, message.seq)
         return
       case 'probe': {
-        const answer = await probeSsh(message.address)
+        const answer = await probeTarget(message.protocol, message.address)
         link.send({
           type: 'probed',
           id: message.id,
           ok: answer.ok,
           code: answer.ok ? null : answer.code,
           identity: answer.ok ? answer.identity : null,
+          ...(answer.ok && answer.vnc ? { vnc: answer.vnc } : {}),
         })
       }
     }

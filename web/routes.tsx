@@ -31,6 +31,7 @@ export const router = createBrowserRouter([
       page('/history', () => import('./approver/history.tsx')),
       page('/inside', () => import('./operator/inside.tsx')),
       page('/assets', () => import('./operator/assets.tsx')),
+      page('/exceptions', () => import('./operator/exceptions.tsx')),
       page('/sessions', () => import('./auditor/sessions.tsx')),
       page('/sessions/:id', () => import('./auditor/session.tsx')),
       page('/recordings/:id', () => import('./auditor/player-page.tsx')),

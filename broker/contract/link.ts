@@ -1,5 +1,13 @@
 import { z } from 'zod'
-import { GATEWAY_PROBLEMS, SESSION_ENDS, SESSION_STATES, STREAMS } from '../domain/words.ts'
+import {
+  GATEWAY_PROBLEMS,
+  PROTOCOLS,
+  SESSION_ENDS,
+  SESSION_STATES,
+  STREAMS,
+  VNC_AUTHENTICATIONS,
+  VNC_SECURITIES,
+} from '../domain/words.ts'
 
 /**
  * The link between a gateway and a broker. The gateway dials out, always.
@@ -102,8 +110,8 @@ export const GatewayEvent = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('session-live'),
     session: id,
-    /** What the asset showed as its identity. */
-    identity: z.strictObject({ algorithm: text(100), fingerprint: text(200) }),
+    /** What the asset showed as its identity; null where an exception allows one that shows none. */
+    identity: z.strictObject({ algorithm: text(100), fingerprint: text(200) }).nullable(),
     algorithms: z.record(text(100), text(200)),
     at: instant,
   }),
@@ -221,7 +229,12 @@ export const ControlUp = z.discriminatedUnion('type', [
     id: z.number().int(),
     ok: z.boolean(),
     code: z.string().nullable(),
+    /** Null also of a VNC server that has none. */
     identity: z.strictObject({ algorithm: z.string(), fingerprint: z.string() }).nullable(),
+    /** How a VNC server is protected; absent for SSH. */
+    vnc: z
+      .strictObject({ security: z.enum(VNC_SECURITIES), authentication: z.enum(VNC_AUTHENTICATIONS) })
+      .optional(),
   }),
   z.strictObject({
     type: z.literal('health'),
@@ -272,11 +285,11 @@ export const ControlDown = z.discriminatedUnion('type', [
     jwe: z.string().nullable(),
   }),
   z.strictObject({ type: z.literal('event-ack'), seq: z.number().int().nonnegative() }),
-  /** Fetch an asset's host key, for an administrator to accept. Addresses come only from the inventory. */
+  /** Fetch an asset's host key or certificate and how it is protected, for an administrator to accept. Addresses come only from the inventory. */
   z.strictObject({
     type: z.literal('probe'),
     id: z.number().int(),
-    protocol: z.literal('ssh'),
+    protocol: z.enum(PROTOCOLS),
     address: z.strictObject({ host: z.string(), port: z.number().int().min(1).max(65535) }),
   }),
 ])

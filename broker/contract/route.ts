@@ -21,7 +21,7 @@ export interface RouteSpec {
   query?: z.ZodType
   body?: z.ZodType
   /** `raw`: bytes or text of this media type, written by the handler itself. */
-  response: z.ZodType | { raw: string }
+  response: z.ZodType | { raw: string | readonly string[] }
 }
 
 /** Keeps the literal types of a table of routes and checks its shape. */

@@ -21,7 +21,8 @@ const rows = z.number().int().min(1).max(500)
 
 /** Browser to gateway. Watchers may send only `ack` and `ping`. */
 export const TerminalUp = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('start'), cols, rows }),
+  /** With the terminal's size; a desktop has one of its own. */
+  z.strictObject({ type: z.literal('start'), cols: cols.optional(), rows: rows.optional() }),
   z.strictObject({ type: z.literal('resize'), cols, rows }),
   /** `bytes`: output shown since the last acknowledgement, not a total. */
   z.strictObject({ type: z.literal('ack'), bytes: z.number().int().nonnegative() }),

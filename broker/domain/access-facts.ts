@@ -1,4 +1,5 @@
 import type { PinnedIdentity } from './grant.ts'
+import type { VncSecurity } from './vnc.ts'
 import type { Criticality, EndingRule, Feature, Protocol, RequestState, Role, TicketState } from './words.ts'
 
 /**
@@ -91,9 +92,12 @@ export interface EndpointFacts {
   id: string
   protocol: Protocol
   account: string
+  /** How a VNC endpoint is protected; null for SSH. */
+  vnc: VncSecurity | null
   /** Identities that an administrator accepted. */
   identities: PinnedIdentity[]
   identityState: 'none' | 'accepted' | 'changed'
+  /** In the vault, or none is needed: the endpoint asks for none (which is a deviation of its own). */
   hasCredential: boolean
   /** Live sessions on this endpoint other than the one that is decided on. */
   busyWith: { session: string; person: string }[]

@@ -1,3 +1,4 @@
+import type { VncSecurity } from './vnc.ts'
 import type { Criticality, EndingRule, Feature, Protocol } from './words.ts'
 
 /** `typ` header of every JWS in the system. The kind is pinned, so one kind is never taken for another. */
@@ -12,7 +13,10 @@ export const JWS_TYPES = {
   ticketSnapshot: 'sallyport-ticket-snapshot+jws',
 } as const
 
-/** How the asset proves who it is: the SHA-256 of the SSH host key blob, as OpenSSH prints it (`SHA256:…`). */
+/**
+ * How the asset proves who it is: the SHA-256 of the SSH host key blob, as OpenSSH prints it (`SHA256:…`), or of a
+ * VNC server's certificate (algorithm `x509-sha256`).
+ */
 export interface PinnedIdentity {
   algorithm: string
   fingerprint: string
@@ -40,6 +44,8 @@ export interface Grant {
   protocol: Protocol
   address: { host: string; port: number }
   identities: PinnedIdentity[]
+  /** Of a VNC endpoint, and only there: a gateway opens nothing that is protected otherwise. */
+  vnc?: VncSecurity
   account: string
   features: Feature[]
   viewOnly: boolean

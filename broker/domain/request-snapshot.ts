@@ -1,5 +1,6 @@
 import { hashOf } from './canonical.ts'
 import type { PinnedIdentity } from './grant.ts'
+import type { VncSecurity } from './vnc.ts'
 import type { AssetType, Criticality, EndingRule, Feature, Protocol, Role, TicketState } from './words.ts'
 
 /**
@@ -57,7 +58,8 @@ export interface AssetSnapshot {
   site: { id: string; name: string; timeZone: string }
   zone: { id: string; name: string }
   address: { host: string; port: number }
-  endpoint: { id: string; protocol: Protocol; identities: PinnedIdentity[] }
+  /** `vnc`: how a VNC endpoint is protected; absent for SSH, so what was signed of those keeps its hash. */
+  endpoint: { id: string; protocol: Protocol; vnc?: VncSecurity; identities: PinnedIdentity[] }
   /** The declared path from the gateway's zone to the asset's; null when there is none (nothing opens then). */
   conduit: { id: string; name: string; from: string; to: string; protocols: string[] } | null
   ending: EndingRule

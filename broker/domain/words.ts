@@ -25,8 +25,19 @@ export type AssetType = (typeof ASSET_TYPES)[number]
 export const ROLES = ['vendor', 'approver', 'operator', 'auditor', 'administrator'] as const
 export type Role = (typeof ROLES)[number]
 
-export const PROTOCOLS = ['ssh'] as const
+export const PROTOCOLS = ['ssh', 'vnc'] as const
 export type Protocol = (typeof PROTOCOLS)[number]
+
+/**
+ * How a VNC server protects its connection. x509: VeNCrypt with a certificate that can be pinned. anonymous-tls:
+ * encrypted, and nobody knows to whom. plain: neither.
+ */
+export const VNC_SECURITIES = ['x509', 'anonymous-tls', 'plain'] as const
+export const VNC_AUTHENTICATIONS = ['password', 'none'] as const
+
+/** Deviations from what an endpoint should have; each needs an open exception of its site's register. */
+export const EXCEPTION_KINDS = ['no-encryption', 'no-server-identity', 'no-authentication'] as const
+export type ExceptionKind = (typeof EXCEPTION_KINDS)[number]
 
 /** What a vendor may be given beyond seeing and typing. File transfer is not offered yet. */
 export const FEATURES = ['clipboard-copy', 'clipboard-paste'] as const

@@ -185,7 +185,7 @@ function registerRoute(app: FastifyInstance, key: RouteKey, handlers: Handlers):
   const [method, url] = key.split(' ') as [string, string]
   const spec: RouteSpec = api[key]
   const handler = handlers[key] as unknown as (context: object) => Promise<unknown>
-  const raw = !(spec.response instanceof z.ZodType)
+  const raw = spec.response instanceof z.ZodType ? null : [spec.response.raw].flat()
   const errors = { '4xx': ApiError, '5xx': ApiError }
   const register = (scope: FastifyInstance) =>
     scope.route({
@@ -205,7 +205,7 @@ function registerRoute(app: FastifyInstance, key: RouteKey, handlers: Handlers):
           200: raw
             ? {
                 description: 'Written as it is',
-                content: { [(spec.response as { raw: string }).raw]: { schema: z.any() } },
+                content: Object.fromEntries(raw.map((type: string) => [type, { schema: z.any() }])),
               }
             : spec.response,
           ...errors,

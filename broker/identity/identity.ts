@@ -181,6 +181,7 @@ export async function openIdentity(options: IdentityOptions): Promise<Identity> 
           kind: alarm.kind,
           message: alarm.message,
           since: alarm.openedAt.toISOString(),
+          acknowledgedBy: alarm.acknowledgedBy,
         })),
       }
     },

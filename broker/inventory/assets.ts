@@ -2,15 +2,16 @@ import ssh2 from 'ssh2'
 import type { Answer, Body } from '../contract/api/index.ts'
 import type { Clock } from '../domain/clock.ts'
 import { conflict, Failure, notFound } from '../domain/failure.ts'
-import type { PinnedIdentity } from '../domain/grant.ts'
 import { newId } from '../domain/ids.ts'
 import { holds, type Principal } from '../domain/principal.ts'
 import { Secret } from '../domain/secret.ts'
-import { DEFAULT_ENDING } from '../domain/words.ts'
+import { deviationsOf, hasIdentity, needsCredential, type Probed, X509_IDENTITY } from '../domain/vnc.ts'
+import { DEFAULT_ENDING, type Protocol } from '../domain/words.ts'
 import { by } from '../identity/actor.ts'
 import type { Vouching } from '../identity/vouched.ts'
 import type { Database, Query } from '../store/sql.ts'
 import { type Resolve, resolveAddress } from './addresses.ts'
+import { type ExceptionRow, readStanding } from './exception-rows.ts'
 import { type Caller, checkAdministers, notifyInventory, visibleSites } from './places.ts'
 import {
   type AccountRow,
@@ -22,11 +23,13 @@ import {
   type EndpointIdentityRow,
   type EndpointRow,
   noteSeenIdentity,
+  noteSeenVnc,
   readAccounts,
   readAssets,
   readEndpoints,
   readIdentities,
   readZones,
+  vncOf,
   type ZoneRow,
 } from './rows.ts'
 import type { Credential, Vault } from './vault.ts'
@@ -43,8 +46,12 @@ export interface Target {
   zone: string
 }
 
-/** Asks a gateway for the identity that an address shows; implemented by the link. Throws Failure when it can't. */
-export type Probe = (gatewayId: string, address: { host: string; port: number }) => Promise<PinnedIdentity>
+/** Asks a gateway what an address shows of itself; implemented by the link. Throws Failure when it can't. */
+export type Probe = (
+  gatewayId: string,
+  protocol: Protocol,
+  address: { host: string; port: number },
+) => Promise<Probed>
 
 export interface AssetDeps {
   db: Database
@@ -142,25 +149,32 @@ export class Assets {
         assetId: id,
         protocol: body.protocol,
         port: body.port,
+        vncSecurity: body.protocol === 'vnc' ? body.security : null,
+        vncAuthentication: body.protocol === 'vnc' ? body.authentication : null,
+        seenVncSecurity: null,
+        seenVncAuthentication: null,
+        seenVncAt: null,
         seenAlgorithm: null,
         seenFingerprint: null,
         seenAt: null,
       }
-      await tx`INSERT INTO endpoint (id, asset_id, protocol, port, created_at)
-        VALUES (${row.id}, ${id}, ${row.protocol}, ${row.port}, ${new Date(now)})`
+      await tx`
+        INSERT INTO endpoint (id, asset_id, protocol, port, vnc_security, vnc_authentication, created_at)
+        VALUES (${row.id}, ${id}, ${row.protocol}, ${row.port}, ${row.vncSecurity}, ${row.vncAuthentication},
+          ${new Date(now)})`
       await audit.record(tx, {
         ...by(caller),
         action: 'endpoint.added',
         object: { kind: 'endpoint', id: row.id },
         after: canonicalEndpoint(row),
-        details: { asset: id, protocol: row.protocol, port: row.port },
+        details: { asset: id, protocol: row.protocol, port: row.port, ...vncOf(row) },
       })
       return this.#view(tx, caller.principal, asset)
     })
   }
 
-  /** Asks the asset's gateway for the host key. What comes back is noted and shown, not trusted. */
-  async probe(caller: Caller, endpointId: string): Promise<PinnedIdentity> {
+  /** Asks the asset's gateway for the host key or certificate. What comes back is noted and shown, not trusted. */
+  async probe(caller: Caller, endpointId: string): Promise<Probed> {
     const { db, audit, clock, probe } = this.#deps
     const { gatewayId, asset, endpoint, zone } = await db.tx(async (tx) => {
       const found = await this.#endpoint(tx, caller.principal, endpointId)
@@ -171,20 +185,22 @@ export class Assets {
     }, 'repeatable read read only')
     if (!zone) throw notFound('zone')
     const host = await resolveAddress(asset.address, zone.ranges, this.#deps.resolve)
-    const seen = await probe(gatewayId, { host, port: endpoint.port })
+    const seen = await probe(gatewayId, endpoint.protocol, { host, port: endpoint.port })
     await db.tx(async (tx) => {
-      await noteSeenIdentity(tx, endpointId, seen, new Date(clock.wall()))
+      const now = new Date(clock.wall())
+      if (seen.identity) await noteSeenIdentity(tx, endpointId, seen.identity, now)
+      if (seen.vnc) await noteSeenVnc(tx, endpointId, seen.vnc, now)
       await audit.record(tx, {
         ...by(caller),
         action: 'endpoint-identity.probed',
         object: { kind: 'asset', id: asset.id },
-        details: { endpoint: endpointId, algorithm: seen.algorithm, fingerprint: seen.fingerprint },
+        details: { endpoint: endpointId, ...seen.identity, ...seen.vnc },
       })
     })
     return seen
   }
 
-  /** Pins a host key that a person compared. A former key of the same algorithm is retired. */
+  /** Pins a host key or certificate that a person compared. A former one of the same algorithm is retired. */
   async acceptIdentity(
     caller: Caller,
     endpointId: string,
@@ -194,31 +210,22 @@ export class Assets {
       throw new Failure(
         400,
         'fingerprint-not-readable',
-        'This is no fingerprint as OpenSSH prints it (SHA256:…).',
-        'Copy it from the asset: ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub',
+        'This is no fingerprint: SHA256: and 43 characters, as OpenSSH prints it.',
+        'Copy it from the asset: ssh-keygen -l -f /etc/ssh/ssh_host_ed25519_key.pub; of a certificate, SHA256: and the base64 of the SHA-256 of its DER.',
       )
     }
     const { db, audit, clock } = this.#deps
     return db.tx(async (tx) => {
       const { asset, endpoint } = await this.#endpoint(tx, caller.principal, endpointId, true)
       await audit.verifyObject(tx, 'endpoint', endpointId, canonicalEndpoint(endpoint))
+      checkPinnable(endpoint, body.algorithm)
       const pinned = await readIdentities(tx, 'endpoint_id', [endpointId])
       if (pinned.some((known) => known.fingerprint === body.fingerprint)) {
-        throw conflict('pinned-already', 'This host key is accepted already.', 'Nothing is left to do.')
+        throw conflict('pinned-already', 'This identity is accepted already.', 'Nothing is left to do.')
       }
       const now = new Date(clock.wall())
-      for (const old of pinned.filter((known) => known.algorithm === body.algorithm)) {
-        await tx`UPDATE endpoint_identity SET retired_at = ${now} WHERE id = ${old.id}`
-        await audit.record(tx, {
-          ...by(caller),
-          action: 'endpoint-identity.retired',
-          object: { kind: 'endpoint-identity', id: old.id },
-          reason: body.reason,
-          before: canonicalEndpointIdentity(old),
-          after: null,
-          details: { endpoint: endpointId, fingerprint: old.fingerprint },
-        })
-      }
+      const former = pinned.filter((known) => known.algorithm === body.algorithm)
+      await this.#retire(tx, caller, former, now, body.reason)
       const row: EndpointIdentityRow = {
         id: newId(now.getTime()),
         endpointId,
@@ -249,6 +256,45 @@ export class Assets {
     })
   }
 
+  /** What an administrator learns late, or what was changed on the asset: a new declaration, which voids approvals. */
+  async declareVnc(
+    caller: Caller,
+    endpointId: string,
+    body: Body<'PATCH /api/endpoints/:id'>,
+  ): Promise<AssetView> {
+    const { db, audit, clock } = this.#deps
+    return db.tx(async (tx) => {
+      const { asset, endpoint } = await this.#endpoint(tx, caller.principal, endpointId, true)
+      if (endpoint.protocol !== 'vnc') {
+        throw conflict('not-vnc', 'Only a VNC endpoint is declared this way.', 'Nothing is left to do.')
+      }
+      await audit.verifyObject(tx, 'endpoint', endpointId, canonicalEndpoint(endpoint))
+      const after: EndpointRow = {
+        ...endpoint,
+        vncSecurity: body.security,
+        vncAuthentication: body.authentication,
+      }
+      await tx`UPDATE endpoint SET vnc_security = ${body.security}, vnc_authentication = ${body.authentication}
+        WHERE id = ${endpointId}`
+      await audit.record(tx, {
+        ...by(caller),
+        action: 'endpoint.changed',
+        object: { kind: 'endpoint', id: endpointId },
+        reason: body.reason,
+        before: canonicalEndpoint(endpoint),
+        after: canonicalEndpoint(after),
+        details: { asset: asset.id, security: body.security, authentication: body.authentication },
+      })
+      // A certificate that is not asked for any more must be compared again before it is.
+      if (!hasIdentity(vncOf(after))) {
+        const pinned = await readIdentities(tx, 'endpoint_id', [endpointId])
+        await this.#retire(tx, caller, pinned, new Date(clock.wall()), body.reason)
+      }
+      await notifyInventory(tx, { kind: 'endpoint', id: endpointId })
+      return this.#view(tx, caller.principal, asset)
+    })
+  }
+
   async setCredential(
     caller: Caller,
     endpointId: string,
@@ -258,7 +304,8 @@ export class Assets {
     const credential = credentialOf(body)
     const { db, audit, clock, vault } = this.#deps
     return db.tx(async (tx) => {
-      const { asset } = await this.#endpoint(tx, caller.principal, endpointId, true)
+      const { asset, endpoint } = await this.#endpoint(tx, caller.principal, endpointId, true)
+      checkCredential(endpoint, credential)
       const sealed = vault.seal({ endpointId, account }, credential)
       const before = await readSealed(tx, endpointId, account)
       const now = new Date(clock.wall())
@@ -315,6 +362,27 @@ export class Assets {
       canonicalCredential(endpointId, account, row),
     )
     return this.#deps.vault.open({ endpointId, account }, row.kind, row.sealed)
+  }
+
+  async #retire(
+    tx: Query,
+    caller: Caller,
+    identities: readonly EndpointIdentityRow[],
+    at: Date,
+    reason: string,
+  ): Promise<void> {
+    for (const old of identities) {
+      await tx`UPDATE endpoint_identity SET retired_at = ${at} WHERE id = ${old.id}`
+      await this.#deps.audit.record(tx, {
+        ...by(caller),
+        action: 'endpoint-identity.retired',
+        object: { kind: 'endpoint-identity', id: old.id },
+        reason,
+        before: canonicalEndpointIdentity(old),
+        after: null,
+        details: { endpoint: old.endpointId, fingerprint: old.fingerprint },
+      })
+    }
   }
 
   async #change(
@@ -416,6 +484,8 @@ export class Assets {
     const endpointIds = endpoints.map(({ id }) => id)
     const identities = await readIdentities(query, 'endpoint_id', endpointIds)
     const accounts = await readAccounts(query, endpointIds)
+    const exceptions = await readStanding(query, endpointIds)
+    const now = this.#deps.clock.wall()
     const zones = await readZones(query, 'id', [...new Set(assets.map(({ zoneId }) => zoneId))])
     const sites = await query<{ id: string; name: string }[]>`
       SELECT id, name FROM site WHERE id IN ${query([...new Set(assets.map(({ siteId }) => siteId))])}`
@@ -438,7 +508,7 @@ export class Assets {
     return assets.map((asset) => {
       const own = endpoints
         .filter((endpoint) => endpoint.assetId === asset.id)
-        .map((endpoint) => endpointView(endpoint, identities, accounts))
+        .map((endpoint) => endpointView(endpoint, identities, accounts, exceptions, now))
       const gateway = gateways.find((candidate) => candidate.id === asset.gatewayId) ?? null
       const reached = conduits.some(
         (conduit) => conduit.toZoneId === asset.zoneId && conduit.fromZoneId === gateway?.zoneId,
@@ -491,26 +561,89 @@ function missing(
   if (endpoints.length === 0) list.push('an endpoint')
   for (const endpoint of endpoints) {
     const where = `${endpoint.protocol} port ${endpoint.port}`
-    if (endpoint.identity.state === 'none') list.push(`an accepted host key (${where})`)
-    if (endpoint.identity.state === 'changed') list.push(`a decision on its changed host key (${where})`)
-    if (endpoint.accounts.length === 0) list.push(`an account with a credential (${where})`)
+    const { vnc, identity } = endpoint
+    const proof = vnc === null ? 'host key' : 'certificate'
+    if (vnc?.seen && (vnc.seen.security !== vnc.security || vnc.seen.authentication !== vnc.authentication))
+      list.push(`a declaration that fits what was seen (${where})`)
+    if (hasIdentity(vnc) && identity.state === 'none') list.push(`an accepted ${proof} (${where})`)
+    if (hasIdentity(vnc) && identity.state === 'changed')
+      list.push(`a decision on its changed ${proof} (${where})`)
+    if (needsCredential(vnc) && endpoint.accounts.length === 0)
+      list.push(`an account with a credential (${where})`)
+    for (const { kind, exception } of endpoint.deviations)
+      if (exception?.state !== 'open') list.push(`an exception for ${kind.replaceAll('-', ' ')} (${where})`)
   }
   return list
+}
+
+/** Throws Failure unless an identity of this kind can be pinned for the endpoint. */
+function checkPinnable(endpoint: EndpointRow, algorithm: string): void {
+  if (!hasIdentity(vncOf(endpoint))) {
+    throw conflict(
+      'nothing-to-pin',
+      'This endpoint is declared to have no identity of its own.',
+      'If it has a certificate now, declare that first. Without one it needs an open exception.',
+    )
+  }
+  if ((endpoint.protocol === 'vnc') !== (algorithm === X509_IDENTITY)) {
+    throw new Failure(
+      400,
+      'identity-of-another-protocol',
+      `An identity of the kind ${algorithm} cannot be pinned for ${endpoint.protocol}.`,
+      `Give what the probe showed: ${endpoint.protocol === 'vnc' ? X509_IDENTITY : "the host key's algorithm"}.`,
+    )
+  }
+}
+
+/** VNC servers know passwords only; one that asks for none is given none. */
+function checkCredential(endpoint: EndpointRow, credential: Credential): void {
+  if (!needsCredential(vncOf(endpoint))) {
+    throw conflict(
+      'no-credential-needed',
+      'This endpoint asks for no password.',
+      'If it does by now, declare that first.',
+    )
+  }
+  if (endpoint.protocol === 'vnc' && credential.kind !== 'password') {
+    throw new Failure(
+      400,
+      'credential-not-for-vnc',
+      'A VNC endpoint takes a password, not a key.',
+      'Give its password; VNC authentication looks at the first 8 characters.',
+    )
+  }
 }
 
 function endpointView(
   endpoint: EndpointRow,
   identities: readonly EndpointIdentityRow[],
   accounts: readonly AccountRow[],
+  exceptions: readonly ExceptionRow[],
+  now: number,
 ): EndpointView {
   const accepted = identities.filter((identity) => identity.endpointId === endpoint.id)
   const { seenAlgorithm, seenFingerprint, seenAt } = endpoint
+  const vnc = vncOf(endpoint)
   const changed =
     seenFingerprint !== null && !accepted.some((identity) => identity.fingerprint === seenFingerprint)
   return {
     id: endpoint.id,
     protocol: endpoint.protocol,
     port: endpoint.port,
+    vnc: vnc && { ...vnc, seen: seenVncOf(endpoint) },
+    deviations: deviationsOf(vnc).map((kind) => {
+      const found = exceptions.find((row) => row.endpointId === endpoint.id && row.kind === kind)
+      return {
+        kind,
+        exception: found
+          ? {
+              id: found.id,
+              state: found.expiresAt.getTime() <= now ? 'expired' : 'open',
+              expiresAt: found.expiresAt.toISOString(),
+            }
+          : null,
+      }
+    }),
     accounts: accounts
       .filter((row) => row.endpointId === endpoint.id)
       .map((row) => ({ name: row.account, credential: row.kind })),
@@ -524,6 +657,12 @@ function endpointView(
       seenAt: seenAt === null ? null : seenAt.toISOString(),
     },
   }
+}
+
+function seenVncOf({ seenVncSecurity, seenVncAuthentication, seenVncAt }: EndpointRow) {
+  return seenVncSecurity === null || seenVncAuthentication === null || seenVncAt === null
+    ? null
+    : { security: seenVncSecurity, authentication: seenVncAuthentication, at: seenVncAt.toISOString() }
 }
 
 function rowOf(body: Body<'POST /api/assets'>): Omit<AssetRow, 'id' | 'gatewayId' | 'enabled'> {

@@ -10,6 +10,7 @@ import type { Vouching } from '../identity/vouched.ts'
 import type { Database, Query } from '../store/sql.ts'
 import type { Resolve } from './addresses.ts'
 import { Assets, type Probe, type Target } from './assets.ts'
+import { Exceptions } from './exceptions.ts'
 import { Places } from './places.ts'
 import { type Credential, Vault } from './vault.ts'
 
@@ -39,15 +40,20 @@ type InventoryRoutes = Pick<
   | 'PUT /api/assets/:id'
   | 'PATCH /api/assets/:id'
   | 'POST /api/assets/:id/endpoints'
+  | 'PATCH /api/endpoints/:id'
   | 'POST /api/endpoints/:id/identity/probe'
   | 'POST /api/endpoints/:id/identity/accept'
   | 'PUT /api/endpoints/:id/accounts/:account/credential'
+  | 'GET /api/exceptions'
+  | 'GET /api/exceptions/owners'
+  | 'POST /api/exceptions'
+  | 'POST /api/exceptions/:id/close'
   | 'POST /api/alarms/:id/acknowledge'
   | 'GET /healthz'
 >
 
 export interface Inventory {
-  /** Handlers of broker/contract/api/inventory.ts, but for gateways and the health page. */
+  /** Handlers of broker/contract/api/inventory.ts (but for gateways and the health page) and of exceptions.ts. */
   routes: InventoryRoutes
   target(endpointId: string): Promise<Target | null>
   credential(query: Query, endpointId: string, account: string): Promise<Credential | null>
@@ -60,6 +66,7 @@ const systemResolve: Resolve = async (name) =>
 export function openInventory(options: InventoryOptions): Inventory {
   const { db, audit, clock } = options
   const places = new Places(db, audit, clock)
+  const exceptions = new Exceptions(db, audit, clock)
   const assets = new Assets({
     db,
     audit,
@@ -84,11 +91,17 @@ export function openInventory(options: InventoryOptions): Inventory {
     'PATCH /api/assets/:id': (context) => assets.patch(context, context.params.id, context.body),
     'POST /api/assets/:id/endpoints': (context) =>
       assets.addEndpoint(context, context.params.id, context.body),
+    'PATCH /api/endpoints/:id': (context) => assets.declareVnc(context, context.params.id, context.body),
     'POST /api/endpoints/:id/identity/probe': (context) => assets.probe(context, context.params.id),
     'POST /api/endpoints/:id/identity/accept': (context) =>
       assets.acceptIdentity(context, context.params.id, context.body),
     'PUT /api/endpoints/:id/accounts/:account/credential': (context) =>
       assets.setCredential(context, context.params.id, context.params.account, context.body),
+    'GET /api/exceptions': ({ principal, query }) => exceptions.list(principal, query),
+    'GET /api/exceptions/owners': ({ principal, query }) => exceptions.owners(principal, query.siteId),
+    'POST /api/exceptions': (context) => exceptions.open(context, context.body),
+    'POST /api/exceptions/:id/close': (context) =>
+      exceptions.close(context, context.params.id, context.body.reason),
     'POST /api/alarms/:id/acknowledge': async (context) => {
       await db.tx(async (tx) => {
         const site = await siteOfAlarm(tx, context.params.id)

@@ -241,6 +241,8 @@ export async function notifyInventory(
   changed: { kind: 'conduit' | 'asset' | 'endpoint'; id: string },
 ): Promise<void> {
   await tx`SELECT pg_notify(${INVENTORY_CHANGED}, ${JSON.stringify(changed)})`
+  // Open pages (broker/sessions/hints.ts): what may be asked for or decided has changed.
+  await tx`SELECT pg_notify('hints', 'requests')`
 }
 
 function siteView(row: SiteRow): SiteView {

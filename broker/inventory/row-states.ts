@@ -10,6 +10,7 @@ import {
   readVendors,
 } from '../identity/rows.ts'
 import type { Query } from '../store/sql.ts'
+import { canonicalException, readExceptions } from './exception-rows.ts'
 import {
   canonicalAsset,
   canonicalConduit,
@@ -58,6 +59,7 @@ const READERS: Record<string, Read> = {
   asset: reader((query, ids) => readAssets(query, 'id', ids), canonicalAsset),
   endpoint: reader((query, ids) => readEndpoints(query, 'id', ids), canonicalEndpoint),
   'endpoint-identity': reader((query, ids) => readIdentities(query, 'id', ids), canonicalEndpointIdentity),
+  exception: reader(readExceptions, canonicalException),
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { PinnedIdentity } from '../domain/grant.ts'
+import type { VncSecurity } from '../domain/vnc.ts'
 import type { AssetType, Criticality, EndingMode, Protocol } from '../domain/words.ts'
 import type { Query } from '../store/sql.ts'
 
@@ -61,6 +62,12 @@ export interface EndpointRow {
   assetId: string
   protocol: Protocol
   port: number
+  /** Both null for SSH. */
+  vncSecurity: VncSecurity['security'] | null
+  vncAuthentication: VncSecurity['authentication'] | null
+  seenVncSecurity: VncSecurity['security'] | null
+  seenVncAuthentication: VncSecurity['authentication'] | null
+  seenVncAt: Date | null
   seenAlgorithm: string | null
   seenFingerprint: string | null
   seenAt: Date | null
@@ -133,14 +140,23 @@ export const canonicalAsset = (row: AssetRow) => ({
   lastVerifiedAt: row.lastVerifiedAt === null ? null : row.lastVerifiedAt.toISOString(),
 })
 
-/** Object kind `endpoint`. */
+/** Object kind `endpoint`; the protection is in the form of those that have one, so SSH rows keep theirs. */
 export const canonicalEndpoint = (row: EndpointRow) => ({
   v: 1,
   id: row.id,
   assetId: row.assetId,
   protocol: row.protocol,
   port: row.port,
+  ...(row.vncSecurity === null && row.vncAuthentication === null
+    ? {}
+    : { vnc: { security: row.vncSecurity, authentication: row.vncAuthentication } }),
 })
+
+/** How the endpoint is declared to be protected; null for SSH. */
+export function vncOf(row: Pick<EndpointRow, 'vncSecurity' | 'vncAuthentication'>): VncSecurity | null {
+  const { vncSecurity: security, vncAuthentication: authentication } = row
+  return security === null || authentication === null ? null : { security, authentication }
+}
 
 /** Object kind `endpoint-identity`; a retired one has no form. */
 export const canonicalEndpointIdentity = (row: EndpointIdentityRow) => ({
@@ -199,7 +215,9 @@ export async function readAssets(
 export async function readEndpoints(query: Query, by: 'id' | 'asset_id', ids: Ids): Promise<EndpointRow[]> {
   if (ids?.length === 0) return []
   return query<EndpointRow[]>`
-    SELECT id, asset_id AS "assetId", protocol, port, seen_algorithm AS "seenAlgorithm",
+    SELECT id, asset_id AS "assetId", protocol, port, vnc_security AS "vncSecurity",
+      vnc_authentication AS "vncAuthentication", seen_vnc_security AS "seenVncSecurity",
+      seen_vnc_authentication AS "seenVncAuthentication", seen_vnc_at AS "seenVncAt", seen_algorithm AS "seenAlgorithm",
       seen_fingerprint AS "seenFingerprint", seen_at AS "seenAt"
     FROM endpoint WHERE ${among(query, by, ids)} ORDER BY protocol, port`
 }
@@ -243,4 +261,15 @@ export async function noteSeenIdentity(
 ): Promise<void> {
   await query`UPDATE endpoint SET seen_algorithm = ${seen.algorithm}, seen_fingerprint = ${seen.fingerprint},
     seen_at = ${at} WHERE id = ${endpointId}`
+}
+
+/** The same of how a VNC server was seen to be protected. */
+export async function noteSeenVnc(
+  query: Query,
+  endpointId: string,
+  seen: VncSecurity,
+  at: Date,
+): Promise<void> {
+  await query`UPDATE endpoint SET seen_vnc_security = ${seen.security},
+    seen_vnc_authentication = ${seen.authentication}, seen_vnc_at = ${at} WHERE id = ${endpointId}`
 }

@@ -41,6 +41,24 @@ const byWhom = (name: string, change: Partial<ApprovalFacts['approver']>) => {
   return { ...approval, approver: { ...approval.approver, ...change } }
 }
 
+/** The endpoint is a VNC server like this; nothing of it is pinned. */
+const vnc =
+  (
+    change: Partial<NonNullable<AccessFacts['endpoint']['vnc']>>,
+    ...exceptionsNeeded: AccessFacts['exceptionsNeeded']
+  ) =>
+  (f: AccessFacts) => ({
+    endpoint: {
+      ...f.endpoint,
+      protocol: 'vnc' as const,
+      vnc: { security: 'x509' as const, authentication: 'password' as const, ...change },
+      identities: [],
+      identityState: 'none' as const,
+    },
+    conduit: f.conduit && { ...f.conduit, protocols: ['vnc'] },
+    exceptionsNeeded,
+  })
+
 /** What a plant manager would ask: this one thing is wrong; what does the system answer? */
 const EXAMPLES: [when: string, change: Change, code: DenialReason['code'], at?: number][] = [
   ['the person is disabled', person({ enabled: false }), 'person-disabled'],
@@ -177,6 +195,24 @@ const EXAMPLES: [when: string, change: Change, code: DenialReason['code'], at?: 
     'exception-expired',
   ],
   [
+    'nobody accepted that VNC is not encrypted',
+    vnc({ security: 'plain' }, { kind: 'no-server-identity', expiresAt: SIX }),
+    'exception-needed',
+  ],
+  [
+    'nobody accepted that VNC has no certificate',
+    vnc({ security: 'anonymous-tls' }, { kind: 'no-encryption', expiresAt: SIX }),
+    'exception-needed',
+  ],
+  ['nobody accepted that VNC asks for no password', vnc({ authentication: 'none' }), 'exception-needed'],
+  ['a VNC certificate was not compared', vnc({}), 'identity-not-accepted'],
+  ['it is not known how VNC is protected', endpoint({ protocol: 'vnc' }), 'facts-unusable'],
+  [
+    'SSH is said to be protected like VNC',
+    (f) => ({ endpoint: { ...vnc({})(f).endpoint, protocol: 'ssh' } }),
+    'facts-unusable',
+  ],
+  [
     'the log does not vouch for a row',
     () => ({ unvouched: [{ object: 'conduit', id: 'c' }] }),
     'row-not-vouched',
@@ -287,6 +323,30 @@ describe('permits', () => {
       until,
       endsBecause,
     })
+  })
+
+  it.each([
+    [{ security: 'plain' as const }, ['no-encryption', 'no-server-identity']],
+    [{ security: 'anonymous-tls' as const }, ['no-server-identity']],
+    [
+      { security: 'plain' as const, authentication: 'none' as const },
+      ['no-encryption', 'no-server-identity', 'no-authentication'],
+    ],
+  ])('VNC %o under open exceptions, to the earliest end', (change, kinds) => {
+    const facts = goodFacts()
+    const needed = kinds.map((kind, place) => ({ kind, expiresAt: TWO + HOUR + place }))
+    expect(decideAccess({ ...facts, ...vnc(change, ...needed)(facts) }, TWO)).toMatchObject({
+      permit: true,
+      until: TWO + HOUR,
+      endsBecause: 'an exception ends',
+    })
+  })
+
+  it('facts of before there were VNC endpoints as they were answered then', () => {
+    const facts = goodFacts()
+    const { vnc: _later, ...before } = facts.endpoint
+    const old = { ...facts, endpoint: before } as AccessFacts
+    expect(decideAccess(old, TWO).permit).toBe(true)
   })
 
   it('a running session over failures that only deny new ones', () => {

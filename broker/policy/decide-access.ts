@@ -6,6 +6,7 @@ import type {
   ExtensionFacts,
   Obligations,
 } from '../domain/access-facts.ts'
+import { deviationsOf, hasIdentity } from '../domain/vnc.ts'
 import { type CountedApprovals, countApprovals } from './count-approvals.ts'
 import { readPolicy } from './read-policy.ts'
 
@@ -136,7 +137,9 @@ function decidePlace(facts: AccessFacts, policy: AccessPolicy | null, reasons: D
     if (!conduit.protocols.includes(endpoint.protocol))
       reasons.push({ code: 'protocol-not-carried', protocol: endpoint.protocol, conduit: conduit.name })
   }
-  if (endpoint.identityState !== 'accepted' || endpoint.identities.length === 0)
+  // Where there is nothing to pin, an open exception is needed instead (decideExceptions).
+  const pinned = endpoint.identityState === 'accepted' && endpoint.identities.length > 0
+  if (!pinned && hasIdentity(vncOf(facts)))
     reasons.push({
       code: 'identity-not-accepted',
       state: endpoint.identityState === 'changed' ? 'changed' : 'none',
@@ -221,7 +224,15 @@ function sameItem(a: string, b: string): boolean {
   return plain(a) !== '' && plain(a) === plain(b)
 }
 
+/** Facts of before there were VNC endpoints do not have the field. */
+const vncOf = (facts: AccessFacts) => facts.endpoint.vnc ?? null
+
 function decideExceptions(facts: AccessFacts, at: number, reasons: DenialReason[]): void {
+  // What the endpoint lacks is derived here, too: a list that forgets one opens nothing.
+  for (const kind of deviationsOf(vncOf(facts))) {
+    if (!facts.exceptionsNeeded.some((needed) => needed.kind === kind))
+      reasons.push({ code: 'exception-needed', kind })
+  }
   for (const { kind, expiresAt } of facts.exceptionsNeeded) {
     if (expiresAt === null) reasons.push({ code: 'exception-needed', kind })
     else if (at >= expiresAt) reasons.push({ code: 'exception-expired', kind, at: expiresAt })
@@ -311,7 +322,9 @@ function unusableFields(facts: AccessFacts, at: number): string[] {
   }
   for (const extension of facts.extensions)
     instants[`extension.${extension.id}.closesAt`] = extension.closesAt
-  return Object.entries(instants)
+  const unusable = Object.entries(instants)
     .filter(([, value]) => value !== null && (typeof value !== 'number' || !Number.isFinite(value)))
     .map(([field]) => field)
+  if ((facts.endpoint.protocol === 'vnc') !== (vncOf(facts) !== null)) unusable.push('endpoint.vnc')
+  return unusable
 }

@@ -1,5 +1,5 @@
 import type { DenialReason, NotCounted } from '../domain/access-facts.ts'
-import type { Role } from '../domain/words.ts'
+import type { ExceptionKind, Role } from '../domain/words.ts'
 
 export interface Explanation {
   code: string
@@ -178,11 +178,23 @@ function sentence(reason: DenialReason): [text: string, who: string] {
     case 'blackout':
       return [`Nobody may work there now: ${reason.why}.`, 'Nobody: it ends by itself']
     case 'exception-needed':
-      return [`This endpoint needs a recorded exception (${reason.kind}).`, 'An operator of the site']
+      return [
+        `${deviation(reason.kind)} Working there needs an open exception of the site.`,
+        'An operator of the site',
+      ]
     case 'exception-expired':
-      return [`The exception for this endpoint has expired (${reason.kind}).`, 'An operator of the site']
+      return [`${deviation(reason.kind)} The exception for that has expired.`, 'An operator of the site']
   }
 }
+
+const DEVIATION: Record<ExceptionKind, string> = {
+  'no-encryption': 'The connection to this asset is not encrypted.',
+  'no-server-identity': 'This asset cannot prove who it is.',
+  'no-authentication': 'This asset asks for no password.',
+}
+
+/** What is missing, as a sentence; kinds of later versions by their code. */
+const deviation = (kind: string) => DEVIATION[kind as ExceptionKind] ?? `This asset deviates (${kind}).`
 
 const NOT_COUNTED_TEXT: Record<NotCounted, string> = {
   'edited-after': 'the request was edited after it',

@@ -50,6 +50,7 @@ export function goodFacts(change: Partial<AccessFacts> = {}): AccessFacts {
       id: 'ssh',
       protocol: 'ssh',
       account: 'service',
+      vnc: null,
       identities: [{ algorithm: 'ssh-ed25519', fingerprint: 'SHA256:abc' }],
       identityState: 'accepted',
       hasCredential: true,

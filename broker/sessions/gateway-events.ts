@@ -352,8 +352,8 @@ export class GatewayEvents implements LinkHooks {
           ...base,
           action: 'session.live',
           details: {
-            identity: event.identity.fingerprint,
-            identityAlgorithm: event.identity.algorithm,
+            identity: event.identity?.fingerprint ?? null,
+            identityAlgorithm: event.identity?.algorithm ?? null,
             algorithms: Object.entries(event.algorithms)
               .slice(0, 20)
               .map(([name, value]) => `${name}=${value}`.slice(0, 200)),

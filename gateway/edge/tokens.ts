@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type Grant, JWS_TYPES, type Lease, type SessionTicket } from '../../broker/domain/grant.ts'
+import { hasIdentity } from '../../broker/domain/vnc.ts'
 import { grantSchema } from '../../recordings/format/grant-schema.ts'
 import { decodeJws, verifyJws } from '../../recordings/format/jws.ts'
 import type { BrokerKeys } from '../identity/identity.ts'
@@ -91,8 +92,10 @@ export async function checkGrant(jws: string, authority: Authority): Promise<Che
     grant.site.id !== authority.site
   )
     return { ok: false, code: 'not-for-this-gateway' }
-  // Without a pinned identity there is nothing to hold the asset to.
-  if (grant.identities.length === 0) return { ok: false, code: 'bad-grant' }
+  const vnc = grant.vnc ?? null
+  if ((grant.protocol === 'vnc') !== (vnc !== null)) return { ok: false, code: 'bad-grant' }
+  // Without a pinned identity there is nothing to hold the asset to: only where the grant says that it has none.
+  if (hasIdentity(vnc) && grant.identities.length === 0) return { ok: false, code: 'bad-grant' }
   return checked
 }
 

@@ -7,17 +7,27 @@ import { Secret } from '../../broker/domain/secret.ts'
 import { STREAMS } from '../../broker/domain/words.ts'
 import type { AnchorHead } from '../../recordings/format/anchor.ts'
 import type { Manifest } from '../../recordings/format/manifest.ts'
+import { targetOf } from '../../recordings/format/target.ts'
 import type { ClosedRecording } from '../../recordings/recorder/api.ts'
+import { openDesktopRecorder } from '../../recordings/recorder/desktop-recorder.ts'
 import { openRecorder } from '../../recordings/recorder/recorder.ts'
 import { screenModelOver } from '../../recordings/screen-model/port.ts'
+import { SAMPLING_MS } from '../desktop/frames.ts'
 import { openCredential } from '../edge/credential.ts'
 import { dialSplice } from '../edge/dial-splice.ts'
 import { InnerServer } from '../edge/inner-server.ts'
+import { DesktopMedium } from '../session/desktop-medium.ts'
+import type { DesktopSeat } from '../session/desktop-seat.ts'
 import { TypingBoard } from '../session/fair-share.ts'
+import type { MediumHost, Seat } from '../session/medium.ts'
+import type { SessionPorts } from '../session/ports.ts'
 import { Session } from '../session/session.ts'
 import type { Login } from '../session/source.ts'
+import { TerminalMedium } from '../session/terminal-medium.ts'
+import type { Viewer } from '../session/viewer.ts'
 import { openSsh } from '../ssh/open-ssh.ts'
 import { VERSION } from '../version.ts'
+import { Desktops } from './desktops.ts'
 import { type FromWorker, processMs, type ToWorker, type WorkerStart } from './messages.ts'
 
 /**
@@ -43,7 +53,8 @@ const context = createSecureContext({
 const screenModel = screenModelOver(start.screenModel)
 const typing = new TypingBoard(start.typing, () => Math.floor(processMs() / 1000))
 let brokerKeys = new Map(start.brokerKeys)
-const sessions = new Map<string, Session>()
+const desktops = new Desktops(clock)
+const sessions = new Map<string, Session<Viewer> | Session<DesktopSeat>>()
 const credentials = new Map<number, (jwe: string | null) => void>()
 let nextCredential = 0
 
@@ -77,48 +88,79 @@ async function login(grant: Grant): Promise<Login | null> {
     : await openCredential(jwe, seal, { grant, gateway: start.gateway, now: clock.wall() })
 }
 
-function open(message: Extract<ToWorker, { type: 'open' }>): string | null {
+type Opening = Extract<ToWorker, { type: 'open' }>
+
+const terminalOf =
+  ({ grant, ...rest }: Opening) =>
+  (host: MediumHost<Viewer>) =>
+    new TerminalMedium(host, {
+      typing,
+      open: (size, events, signal) =>
+        openSsh(
+          { address: grant.address, identities: grant.identities, account: grant.account, ...size },
+          () => login(grant),
+          events,
+          signal,
+        ),
+      record: (target, size) =>
+        openRecorder({
+          ...recordingOf({ grant, ...rest }),
+          target: targetOf(target),
+          screenModel,
+          size,
+        }),
+    })
+
+const desktopOf = (message: Opening) => (host: MediumHost<DesktopSeat>) =>
+  new DesktopMedium(host, {
+    ...desktops.ports(message.grant, () => login(message.grant)),
+    record: (target, keyframe) =>
+      openDesktopRecorder({
+        ...recordingOf(message),
+        target: targetOf(target),
+        keyframe,
+        samplingMs: SAMPLING_MS,
+      }),
+  })
+
+/** What the recording of any session is opened with. */
+const recordingOf = ({ grant, grantHash, clockOffsetMs }: Opening) => ({
+  grant,
+  grantHash,
+  // The grant names the request; the ticket's snapshot stays with the broker.
+  ticketHash: null,
+  gateway: { id: start.gateway, version: VERSION, bootId: start.bootId, signing },
+  spool: start.spool,
+  clock,
+  clockState: { source: 'system', offsetMs: clockOffsetMs },
+})
+
+/** What a session tells of itself, whatever it shows. */
+const portsOf = (grant: Grant): Omit<SessionPorts<Seat>, 'medium'> => ({
+  clock,
+  report: (event) => {
+    say({ type: 'event', event })
+    if (event.kind === 'session-state') say({ type: 'state', session: grant.session, state: event.state })
+    if (event.kind === 'session-live') say({ type: 'state', session: grant.session, state: 'live' })
+  },
+  closed: (recording, late) => {
+    sessions.delete(grant.session)
+    const about = { session: grant.session, recording: grant.recording }
+    if (!late) say({ type: 'closed', ...about, ...outcomeOf(recording) })
+    else {
+      say({ type: 'closed', ...about, sealed: 'later', heads: [] })
+      void late.then((done) => say({ type: 'sealed', ...about, ...outcomeOf(done) }))
+    }
+  },
+})
+
+function open(message: Opening): string | null {
   const { grant } = message
   if (sessions.has(grant.session)) return 'already-open'
-  const session: Session = new Session(grant, message.lease, {
-    clock,
-    typing,
-    open: (size, events, signal) =>
-      openSsh(
-        { address: grant.address, identities: grant.identities, account: grant.account, ...size },
-        () => login(grant),
-        events,
-        signal,
-      ),
-    record: (target, size) =>
-      openRecorder({
-        grant,
-        grantHash: message.grantHash,
-        // The grant names the request; the ticket's snapshot stays with the broker.
-        ticketHash: null,
-        gateway: { id: start.gateway, version: VERSION, bootId: start.bootId, signing },
-        target: { kind: 'ssh-host-key', ...target },
-        spool: start.spool,
-        clock,
-        clockState: { source: 'system', offsetMs: message.clockOffsetMs },
-        screenModel,
-        size,
-      }),
-    report: (event) => {
-      say({ type: 'event', event })
-      if (event.kind === 'session-state') say({ type: 'state', session: grant.session, state: event.state })
-      if (event.kind === 'session-live') say({ type: 'state', session: grant.session, state: 'live' })
-    },
-    closed: (recording, late) => {
-      sessions.delete(grant.session)
-      const about = { session: grant.session, recording: grant.recording }
-      if (!late) say({ type: 'closed', ...about, ...outcomeOf(recording) })
-      else {
-        say({ type: 'closed', ...about, sealed: 'later', heads: [] })
-        void late.then((done) => say({ type: 'sealed', ...about, ...outcomeOf(done) }))
-      }
-    },
-  })
+  const session =
+    grant.protocol === 'vnc'
+      ? new Session<DesktopSeat>(grant, message.lease, { ...portsOf(grant), medium: desktopOf(message) })
+      : new Session<Viewer>(grant, message.lease, { ...portsOf(grant), medium: terminalOf(message) })
   sessions.set(grant.session, session)
   return null
 }
@@ -204,9 +246,9 @@ port.on('message', (message: ToWorker) => {
       })
       return
     case 'shut-down':
-      void Promise.all([...sessions.values()].map((session) => session.gatewayStops())).then(() =>
-        answer(message.id, null),
-      )
+      void Promise.all([...sessions.values()].map((session) => session.gatewayStops()))
+        .then(() => desktops.stop())
+        .then(() => answer(message.id, null))
   }
 })
 say({ type: 'ready' })

@@ -1,37 +1,35 @@
 import type { Clock } from '../../broker/domain/clock.ts'
+import type { PinnedIdentity } from '../../broker/domain/grant.ts'
 import type { SessionEnd } from '../../broker/domain/words.ts'
-import { endOf } from '../ssh/failure.ts'
+import type { AssetEvents, Medium, Seat } from './medium.ts'
 import type { SessionPorts } from './ports.ts'
-import type { SourceEvents } from './source.ts'
-import type { TerminalSide } from './terminal-side.ts'
 
 /** Each refused channel is an entry in the log: an asset that goes on trying is not let to fill it (threat 32). */
 const MOST_REFUSED_CHANNELS = 20
 /** An asset that doesn't answer a polite end loses its socket after this. */
 const PARTING_MS = 2500
 
-export interface AssetHost {
+export interface AssetHost<S extends Seat> {
   session: string
   clock: Clock
-  terminal: TerminalSide
-  open: SessionPorts['open']
+  medium: Medium<S>
   /** Fingerprints that the grant names. */
   expected(): string[]
-  report: SessionPorts['report']
+  report: SessionPorts<S>['report']
   mark(text: string): void
   isEnding(): boolean
   finish(end: SessionEnd, message: string | null): void
 }
 
 /** The connection to the asset: reached once, watched for what it must not do, and taken away. */
-export class AssetSide {
-  readonly #host: AssetHost
+export class AssetSide<S extends Seat> {
+  readonly #host: AssetHost<S>
   readonly #abort = new AbortController()
   readonly #gone = Promise.withResolvers<void>()
   #refusedChannels = 0
   #closedAfterMs: number | null = null
 
-  constructor(host: AssetHost) {
+  constructor(host: AssetHost<S>) {
     this.#host = host
   }
 
@@ -41,36 +39,25 @@ export class AssetSide {
   }
 
   /** Null when the session is over: before it was reached, or because it was not. */
-  async reach(size: { cols: number; rows: number }): Promise<{
-    identity: { algorithm: string; fingerprint: string }
-    algorithms: Record<string, string>
-  } | null> {
-    const answer = await this.#host.open(size, this.#events(), this.#abort.signal)
+  async reach(): Promise<{ identity: PinnedIdentity | null; algorithms: Record<string, string> } | null> {
+    const { medium } = this.#host
+    const answer = await medium.reach(this.#events(), this.#abort.signal)
     if (this.#host.isEnding()) {
-      if (answer.ok) answer.opened.source.destroy()
+      medium.destroy()
       return null
     }
-    if (!answer.ok) {
-      const { code, message, seen } = answer.failure
-      if (seen) this.#identityChanged(seen.fingerprint)
-      this.#host.finish(endOf(code, false), message)
-      return null
-    }
-    const { source, identity, algorithms } = answer.opened
-    this.#host.terminal.use(source)
-    return { identity, algorithms }
+    if (answer.ok) return answer
+    if (answer.seen) this.#identityChanged(answer.seen.fingerprint)
+    this.#host.finish(answer.end, answer.message)
+    return null
   }
 
-  #events(): SourceEvents {
-    const { terminal } = this.#host
+  #events(): AssetEvents {
     return {
-      output: (bytes) => terminal.took(bytes),
-      drain: () => terminal.drained(),
       channelRefused: (channel) => this.#channelRefused(channel),
-      closed: (code, seen) => {
-        terminal.flush()
+      closed: (end, seen) => {
         if (seen && !this.#host.isEnding()) this.#identityChanged(seen.fingerprint)
-        this.#host.finish(endOf(code, true), null)
+        this.#host.finish(end, null)
         this.#gone.resolve()
       },
     }
@@ -96,19 +83,19 @@ export class AssetSide {
   /** Politely; `partWith` waits for it. */
   end(): void {
     this.#abort.abort()
-    this.#host.terminal.end()
+    this.#host.medium.end()
   }
 
   /** The socket is closed when this returns. */
   drop(since: number): void {
     this.#abort.abort()
-    this.#host.terminal.destroy()
+    this.#host.medium.destroy()
     this.#closedAfterMs ??= Math.max(0, this.#host.clock.monotonic() - since)
   }
 
   /** Waits for a polite end, not for long. */
   async partWith(since: number): Promise<void> {
-    if (this.#host.terminal.isOpen) {
+    if (this.#host.medium.isOpen) {
       const late = Promise.withResolvers<void>()
       const timer = this.#host.clock.after(PARTING_MS, () => late.resolve())
       await Promise.race([this.#gone.promise, late.promise])

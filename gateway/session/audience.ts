@@ -1,6 +1,6 @@
 import { CLOSE, type TerminalDown, type TerminalUp } from '../../broker/contract/terminal.ts'
 import type { SessionTicket } from '../../broker/domain/grant.ts'
-import type { Viewer } from './viewer.ts'
+import type { Said, Seat } from './medium.ts'
 
 const MOST_WATCHERS = 20
 
@@ -10,12 +10,15 @@ export interface Watcher {
 }
 
 /** What the audience tells the session. */
-export interface AudienceEvents {
+export interface AudienceEvents<S extends Seat> {
   /** A message of the person whose session it is; of each browser one `start` at most. */
-  said(viewer: Viewer, message: Exclude<TerminalUp, { type: 'ack' | 'ping' }>): void
+  said(seat: S, message: Said): void
   /** That person's browser has acknowledged what it was shown. */
   took(): void
-  typed(bytes: Buffer): void
+  /** Binary frames of that person's browser. */
+  typed(seat: S, bytes: Buffer): void
+  /** Binary frames of a watcher's. */
+  watched(seat: S, bytes: Buffer): void
   /** That person's browser is gone by itself. */
   left(): void
   /** A watcher has acknowledged what it was shown. */
@@ -28,19 +31,19 @@ export interface AudienceEvents {
  * Who sees the session: the person whose session it is, in one browser at a time, and those who watch, whose browsers
  * may only acknowledge.
  */
-export class Audience {
-  readonly #events: AudienceEvents
-  #owner: Viewer | null = null
+export class Audience<S extends Seat> {
+  readonly #events: AudienceEvents<S>
+  #owner: S | null = null
   #hadOwner = false
   /** Browsers whose one `start` has come: each paints the whole screen, for a few bytes. */
-  readonly #greeted = new WeakSet<Viewer>()
-  readonly #watchers = new Map<Viewer, Watcher>()
+  readonly #greeted = new WeakSet<S>()
+  readonly #watchers = new Map<S, Watcher>()
 
-  constructor(events: AudienceEvents) {
+  constructor(events: AudienceEvents<S>) {
     this.#events = events
   }
 
-  get owner(): Viewer | null {
+  get owner(): S | null {
     return this.#owner
   }
 
@@ -49,7 +52,7 @@ export class Audience {
     return this.#hadOwner
   }
 
-  get watchers(): Iterable<Viewer> {
+  get watchers(): Iterable<S> {
     return this.#watchers.keys()
   }
 
@@ -58,55 +61,55 @@ export class Audience {
   }
 
   /** The person's browser; a former one is closed. */
-  own(viewer: Viewer): void {
+  own(seat: S): void {
     const former = this.#owner
-    this.#owner = viewer
+    this.#owner = seat
     this.#hadOwner = true
     former?.close(CLOSE.replaced, 'replaced')
-    viewer.browser.listen({
+    seat.browser.listen({
       message: (message) => {
-        if (this.#owner === viewer) this.#heard(viewer, message)
+        if (this.#owner === seat) this.#heard(seat, message)
       },
       bytes: (bytes) => {
-        if (this.#owner === viewer) this.#events.typed(bytes)
+        if (this.#owner === seat) this.#events.typed(seat, bytes)
       },
       closed: () => {
-        if (this.#owner !== viewer) return
+        if (this.#owner !== seat) return
         this.#owner = null
-        viewer.drop()
+        seat.drop()
         this.#events.left()
       },
     })
   }
 
-  #heard(viewer: Viewer, message: TerminalUp): void {
+  #heard(seat: S, message: TerminalUp): void {
     if (message.type === 'ack') {
-      viewer.acknowledge(message.bytes)
+      seat.acknowledge(message.bytes)
       this.#events.took()
-    } else if (message.type === 'ping') viewer.tell({ type: 'pong', id: message.id })
+    } else if (message.type === 'ping') seat.tell({ type: 'pong', id: message.id })
     else {
-      if (message.type === 'start' && this.#greeted.has(viewer)) return
-      if (message.type === 'start') this.#greeted.add(viewer)
-      this.#events.said(viewer, message)
+      if (message.type === 'start' && this.#greeted.has(seat)) return
+      if (message.type === 'start') this.#greeted.add(seat)
+      this.#events.said(seat, message)
     }
   }
 
-  watch(viewer: Viewer, ticket: SessionTicket): void {
+  watch(seat: S, ticket: SessionTicket): void {
     const who = { person: ticket.person, name: ticket.personName }
-    this.#watchers.set(viewer, who)
-    viewer.browser.listen({
+    this.#watchers.set(seat, who)
+    seat.browser.listen({
       message: (message) => {
         if (message.type === 'ack') {
-          viewer.acknowledge(message.bytes)
+          seat.acknowledge(message.bytes)
           this.#events.watcherTook()
-        } else if (message.type === 'ping') viewer.tell({ type: 'pong', id: message.id })
+        } else if (message.type === 'ping') seat.tell({ type: 'pong', id: message.id })
         // `start` says a size; a watcher's does not count. Anything else of a watcher is dropped.
-        else if (message.type !== 'start') viewer.close(CLOSE.badMessage, 'watchers only watch')
+        else if (message.type !== 'start') seat.close(CLOSE.badMessage, 'watchers only watch')
       },
-      bytes: () => viewer.close(CLOSE.badMessage, 'watchers only watch'),
+      bytes: (bytes) => this.#events.watched(seat, bytes),
       closed: () => {
-        if (!this.#watchers.delete(viewer)) return
-        viewer.drop()
+        if (!this.#watchers.delete(seat)) return
+        seat.drop()
         this.tellWatchers()
         // In another window the same person still looks on: whoever counts people must not be told that they left.
         if ([...this.#watchers.values()].some(({ person }) => person === who.person)) return

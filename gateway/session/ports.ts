@@ -1,37 +1,14 @@
 import type { GatewayEvent } from '../../broker/contract/link.ts'
 import type { Clock } from '../../broker/domain/clock.ts'
 import type { SessionEnd } from '../../broker/domain/words.ts'
-import type { ClosedRecording, SessionRecorder } from '../../recordings/recorder/api.ts'
-import type { SshFailure } from '../ssh/failure.ts'
-import type { TypingBoard } from './fair-share.ts'
-import type { SourceEvents, TerminalSource } from './source.ts'
+import type { ClosedRecording } from '../../recordings/recorder/api.ts'
+import type { Medium, MediumHost, Seat } from './medium.ts'
 
 /** What the session needs of the world around it. */
-export interface SessionPorts {
+export interface SessionPorts<S extends Seat> {
   clock: Clock
-  /** Where all sessions of this gateway see each other type. */
-  typing: TypingBoard
-  /** Reaches the asset that the grant names; `signal` gives up at once. */
-  open(
-    size: { cols: number; rows: number },
-    events: SourceEvents,
-    signal: AbortSignal,
-  ): Promise<
-    | {
-        ok: true
-        opened: {
-          source: TerminalSource
-          identity: { algorithm: string; fingerprint: string }
-          algorithms: Record<string, string>
-        }
-      }
-    | { ok: false; failure: SshFailure }
-  >
-  /** Starts the recording. Called when the asset has proven what it is, before anything of it is read. */
-  record(
-    target: { algorithm: string; fingerprint: string },
-    size: { cols: number; rows: number },
-  ): Promise<SessionRecorder>
+  /** What is shown in it, and how the asset is reached and recorded. */
+  medium(host: MediumHost<S>): Medium<S>
   report(event: GatewayEvent): void
   /**
    * Sockets are closed and the recording is sealed; null when there is none, or it could not be sealed. `late`: it is

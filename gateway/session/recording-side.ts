@@ -3,12 +3,8 @@ import type { Clock } from '../../broker/domain/clock.ts'
 import type { Grant } from '../../broker/domain/grant.ts'
 import type { SessionEnd } from '../../broker/domain/words.ts'
 import type { AnchorHead } from '../../recordings/format/anchor.ts'
-import {
-  type ClosedRecording,
-  RecordingRefused,
-  type SessionRecorder,
-} from '../../recordings/recorder/api.ts'
-import type { Keyframe } from '../../recordings/screen-model/port.ts'
+import { type ClosedRecording, RecordingRefused } from '../../recordings/recorder/api.ts'
+import type { Recording } from './medium.ts'
 
 /** Sealing a recording takes milliseconds; a disk that hangs does not keep the session from being reported closed. */
 const SEAL_LIMIT_MS = 10_000
@@ -32,8 +28,8 @@ export class RecordingSide {
   readonly #session: string
   readonly #clock: Clock
   readonly #events: RecordingEvents
-  #recorder: SessionRecorder | null = null
-  #opening: Promise<SessionRecorder> | null = null
+  #recorder: Recording | null = null
+  #opening: Promise<Recording> | null = null
   #over = false
 
   constructor(session: string, clock: Clock, events: RecordingEvents) {
@@ -43,8 +39,8 @@ export class RecordingSide {
   }
 
   /** False when it could not be started. A session that has ended meanwhile seals it. */
-  async start(open: () => Promise<SessionRecorder>): Promise<boolean> {
-    let recorder: SessionRecorder
+  async start(open: () => Promise<Recording>): Promise<boolean> {
+    let recorder: Recording
     try {
       this.#opening = open()
       recorder = await this.#opening
@@ -59,20 +55,18 @@ export class RecordingSide {
   }
 
   /**
-   * False: pause the asset until `drained`. A refusal means that the recording has failed: the asset's rule is applied
-   * before the bytes go anywhere, and only a class that is held for an operator lets its screen go on.
+   * Gives the recorder something. False: pause the asset until `drained`. A refusal means that the recording has
+   * failed: the asset's rule is applied before the bytes go anywhere, and only a class that is held for an operator
+   * lets its screen go on.
    */
-  take(what: 'output' | 'input', bytes: Buffer): boolean {
+  take(give: () => boolean): boolean {
+    if (!this.#recorder) return true
     try {
-      return this.#recorder?.[what](bytes) ?? true
+      return give()
     } catch (error) {
       this.#failed(error instanceof RecordingRefused ? error.code : 'internal')
       return true
     }
-  }
-
-  resize(cols: number, rows: number): void {
-    this.#recorder?.resize(cols, rows)
   }
 
   /** A line on the timeline. */
@@ -86,11 +80,6 @@ export class RecordingSide {
 
   extend(grant: Grant, grantHash: string): void {
     void this.#recorder?.addGrant(grant, grantHash).catch(() => this.#failed('write-failed'))
-  }
-
-  async screen(): Promise<Keyframe> {
-    if (!this.#recorder) throw new Error('there is no screen yet')
-    return await this.#recorder.screen()
   }
 
   heads(): AnchorHead[] {

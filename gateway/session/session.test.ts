@@ -15,6 +15,8 @@ import { TypingBoard, typingBoardMemory } from './fair-share.ts'
 import type { SessionPorts } from './ports.ts'
 import { Session } from './session.ts'
 import type { SourceEvents, TerminalSource } from './source.ts'
+import { TerminalMedium, type TerminalPorts } from './terminal-medium.ts'
+import type { Viewer } from './viewer.ts'
 
 const MINUTE = 60_000
 
@@ -125,7 +127,7 @@ const turn = () => new Promise<void>((done) => setImmediate(done))
 async function live(
   change: Partial<Grant> = {},
   clock: ManualClock = manualClock(),
-  record: SessionPorts['record'] | null = null,
+  record: TerminalPorts['record'] | null = null,
 ) {
   const now = Math.floor(clock.wall() / 1000)
   const grant = {
@@ -154,17 +156,21 @@ async function live(
     return { v: 1 as const, session: grant.session, grant: grant.jti, serial: 1, iat: at, exp: at + seconds }
   }
   const events: GatewayEvent[] = []
-  const closed: Parameters<SessionPorts['closed']>[] = []
+  const closed: Parameters<SessionPorts<Viewer>['closed']>[] = []
   const recorder = new FakeRecorder()
   let source: FakeSource | null = null
-  const session = new Session(grant, lease(), {
+  const session = new Session<Viewer>(grant, lease(), {
     clock,
-    typing: new TypingBoard(typingBoardMemory(), () => 0),
-    open: async (_size, heard) => {
-      source = new FakeSource(heard)
-      return { ok: true, opened: { source, identity: { algorithm: 'x', fingerprint: 'y' }, algorithms: {} } }
-    },
-    record: record ?? (async () => recorder as unknown as SessionRecorder),
+    medium: (host) =>
+      new TerminalMedium(host, {
+        typing: new TypingBoard(typingBoardMemory(), () => 0),
+        open: async (_size, heard) => {
+          source = new FakeSource(heard)
+          const identity = { algorithm: 'x', fingerprint: 'y' }
+          return { ok: true, opened: { source, identity, algorithms: {} } }
+        },
+        record: record ?? (async () => recorder as unknown as SessionRecorder),
+      }),
     report: (event) => events.push(event),
     closed: (...outcome) => closed.push(outcome),
   })
@@ -389,11 +395,14 @@ describe('time', () => {
       ending: {},
     }
     const lease = { v: 1 as const, session: 's', grant: 'g', serial: 1, iat: now, exp: now + 60 }
-    const session = new Session(grant as unknown as Grant, lease, {
+    const session = new Session<Viewer>(grant as unknown as Grant, lease, {
       clock,
-      typing: new TypingBoard(typingBoardMemory(), () => 0),
-      open: () => Promise.reject(new Error('not asked')),
-      record: () => Promise.reject(new Error('not asked')),
+      medium: (host) =>
+        new TerminalMedium(host, {
+          typing: new TypingBoard(typingBoardMemory(), () => 0),
+          open: () => Promise.reject(new Error('not asked')),
+          record: () => Promise.reject(new Error('not asked')),
+        }),
       report: (event) => events.push(event),
       closed: () => {},
     })

@@ -1,4 +1,4 @@
-import { CLOSE, type TerminalDown, type TerminalUp } from '../../broker/contract/terminal.ts'
+import { CLOSE, type TerminalDown } from '../../broker/contract/terminal.ts'
 import type { Clock } from '../../broker/domain/clock.ts'
 import type { Grant, Lease, SessionTicket } from '../../broker/domain/grant.ts'
 import {
@@ -15,16 +15,15 @@ import { AssetSide } from './asset-side.ts'
 import { Audience } from './audience.ts'
 import type { Browser } from './browser.ts'
 import { endIn, endingCause } from './ending-cause.ts'
+import type { Medium, Said, Seat } from './medium.ts'
 import { carryOut } from './orders.ts'
 import type { Command, CommandDone, SessionPorts } from './ports.ts'
 import { RecordingSide } from './recording-side.ts'
 import { sameGround } from './same-ground.ts'
 import { sentenceFor } from './sentences.ts'
 import { helloMessage, reasonOf, remainingIn, stateMessage } from './state-view.ts'
-import { TerminalSide } from './terminal-side.ts'
 import { TimeLimits } from './time-limits.ts'
 import { Timekeeper } from './timekeeper.ts'
-import { Viewer } from './viewer.ts'
 
 /** How long an opened session waits for its browser. */
 const BROWSER_WAIT_MS = 30_000
@@ -32,20 +31,20 @@ const BROWSER_WAIT_MS = 30_000
 /**
  * The one owner of a session. Everything that happens to it arrives here as a call on one thread, in order: bytes,
  * input, time, commands, browsers that come and go. The rules stand in the state machine; this acts on them, and its
- * sides know one thing each: who looks on, the recording, the time, and the terminal.
+ * sides know one thing each: who looks on, the recording, the time, and the medium.
  */
-export class Session {
+export class Session<S extends Seat = Seat> {
   readonly id: string
   readonly recording: string
-  readonly #ports: SessionPorts
+  readonly #ports: SessionPorts<S>
   readonly #clock: Clock
   readonly #born: number
   readonly #limits: TimeLimits
   readonly #timekeeper: Timekeeper
-  readonly #audience: Audience
+  readonly #audience: Audience<S>
   readonly #recording: RecordingSide
-  readonly #terminal: TerminalSide
-  readonly #asset: AssetSide
+  readonly #medium: Medium<S>
+  readonly #asset: AssetSide<S>
   #grant: Grant
   #state: MachineState = { name: 'opening' }
   #started = false
@@ -53,7 +52,7 @@ export class Session {
   #message: string | null = null
   readonly #settled = Promise.withResolvers<void>()
 
-  constructor(grant: Grant, lease: Lease, ports: SessionPorts) {
+  constructor(grant: Grant, lease: Lease, ports: SessionPorts<S>) {
     this.id = grant.session
     this.recording = grant.recording
     this.#grant = grant
@@ -63,10 +62,11 @@ export class Session {
     this.#limits = new TimeLimits(grant, lease, this.#clock)
     this.#audience = new Audience({
       said: (viewer, message) => this.#heard(viewer, message),
-      typed: (bytes) => this.#terminal.input(bytes),
+      typed: (seat, bytes) => this.#medium.typed(seat, bytes),
+      watched: (seat, bytes) => this.#medium.watched(seat, bytes),
       left: () => this.#browserGone(),
-      took: () => this.#terminal.pace(),
-      watcherTook: () => this.#terminal.catchUpWatchers(),
+      took: () => this.#medium.pace(),
+      watcherTook: () => this.#medium.beat(),
       watcher: (who, joined) => {
         ports.report({ kind: 'watcher', session: this.id, ...who, joined, at: this.#clock.wall() })
         this.#recording.mark(`watcher ${joined ? 'joined' : 'left'}: ${who.name}`)
@@ -75,18 +75,17 @@ export class Session {
     this.#recording = new RecordingSide(this.id, this.#clock, {
       report: ports.report,
       drained: () => {
-        this.#terminal.recorderFree()
-        this.#terminal.pace()
+        this.#medium.recorderFree()
+        this.#medium.pace()
       },
       failed: () => {
-        this.#terminal.recorderFree()
+        this.#medium.recorderFree()
         this.#ends('recording-failed')
-        this.#terminal.pace()
+        this.#medium.pace()
       },
     })
-    this.#terminal = new TerminalSide({
+    this.#medium = ports.medium({
       clock: this.#clock,
-      typing: ports.typing,
       session: this.id,
       audience: this.#audience,
       recording: this.#recording,
@@ -97,8 +96,7 @@ export class Session {
     this.#asset = new AssetSide({
       session: this.id,
       clock: this.#clock,
-      terminal: this.#terminal,
-      open: ports.open,
+      medium: this.#medium,
       expected: () => this.#grant.identities.map((identity) => identity.fingerprint),
       report: ports.report,
       mark: (text) => this.#recording.mark(text),
@@ -111,7 +109,7 @@ export class Session {
       beat: () => {
         if (!this.#audience.hadOwner && this.#clock.monotonic() - this.#born >= BROWSER_WAIT_MS)
           this.#finish('open-failed', 'No browser came to the session in time.')
-        this.#terminal.catchUpWatchers()
+        this.#medium.beat()
       },
       warn: (minutes) => {
         ports.report({ kind: 'warning', session: this.id, minutes, at: this.#clock.wall() })
@@ -160,57 +158,56 @@ export class Session {
 
   /** A browser whose ticket was redeemed and for whom `refusal` said null. */
   attach(browser: Browser, ticket: SessionTicket): void {
-    const viewer = new Viewer(browser, () => this.#recording.screen())
+    const seat = this.#medium.seat(browser)
     if (this.#ending()) {
-      viewer.close(CLOSE.ended, 'ended')
+      seat.close(CLOSE.ended, 'ended')
       return
     }
-    viewer.tell(helloMessage(this.#grant, ticket.use))
+    seat.tell(helloMessage(this.#grant, ticket.use))
     if (ticket.use === 'watch') {
-      this.#audience.watch(viewer, ticket)
-      viewer.tell(this.#stateMessage())
+      this.#audience.watch(seat, ticket)
+      seat.tell(this.#stateMessage())
       this.#audience.tellWatchers()
-      void this.#terminal.repaint(viewer)
+      this.#medium.watcherCame(seat)
     } else {
-      this.#audience.own(viewer)
-      this.#terminal.ownerCame(viewer)
-      viewer.tell(this.#stateMessage())
+      this.#audience.own(seat)
+      this.#medium.ownerCame(seat)
+      seat.tell(this.#stateMessage())
       this.#audience.tellWatchers()
-      this.#terminal.pace()
+      this.#medium.pace()
     }
   }
 
-  #heard(viewer: Viewer, message: Exclude<TerminalUp, { type: 'ack' | 'ping' }>): void {
+  #heard(seat: S, message: Said): void {
     switch (message.type) {
-      case 'resize':
-        this.#terminal.wantSize(message)
-        return
       case 'start':
-        this.#start(viewer, message)
+        this.#start(seat, message)
         return
       case 'leave':
         this.#endedBy = this.#grant.person.name
         this.#apply({ type: 'finish', end: 'vendor-left' })
+        return
+      default:
+        this.#medium.said(message)
     }
   }
 
-  #start(viewer: Viewer, size: { cols: number; rows: number }): void {
+  #start(seat: S, message: Said): void {
     if (!this.#started) {
       this.#started = true
-      this.#terminal.startsWith(size)
+      this.#medium.startsWith(message)
       void this.#open()
       return
     }
-    if (!this.#terminal.isOpen) return
+    // Until it is live and recorded there is nothing to come back to; `begin` shows it to whoever is there then.
+    if (this.#state.name === 'opening' || !this.#medium.isOpen) return
     // The person is back, perhaps on another screen.
     this.#apply({ type: 'browser-back' })
-    this.#terminal.wantSize(size)
-    void this.#terminal.repaint(viewer).then(() => this.#terminal.pace())
-    this.#terminal.pace()
+    this.#medium.ownerIsBack(seat, message)
   }
 
   #browserGone(): void {
-    this.#terminal.pace()
+    this.#medium.ownerGone()
     if (this.#ending()) return
     this.#apply({
       type: 'browser-lost',
@@ -222,17 +219,16 @@ export class Session {
   /** Without the machine's `browser-lost`: the asset's side ends by the plan that took the browser away. */
   #revokeOwner(): void {
     this.#audience.closeOwner(CLOSE.revoked, 'revoked')
-    this.#terminal.pace()
+    this.#medium.ownerGone()
   }
 
   // The asset
 
   async #open(): Promise<void> {
-    const { size } = this.#terminal
-    const reached = await this.#asset.reach(size)
+    const reached = await this.#asset.reach()
     if (!reached) return
     const { identity, algorithms } = reached
-    const isRecorded = await this.#recording.start(() => this.#ports.record(identity, size))
+    const isRecorded = await this.#recording.start(() => this.#medium.record(identity))
     if (!isRecorded)
       this.#finish('recording-failed', 'The recording could not be started, so the session was not opened.')
     if (this.#ending()) return
@@ -245,7 +241,7 @@ export class Session {
       at: this.#clock.wall(),
     })
     this.#apply({ type: 'opened' })
-    this.#terminal.begin()
+    this.#medium.begin()
   }
 
   // Permission
@@ -289,7 +285,10 @@ export class Session {
       ends: (end) => this.#ends(end),
       finish: (end, message) => this.#finish(end, message),
       restartIdle: () => this.#limits.restartIdle(),
-      dropAsset: (since) => this.#asset.drop(since),
+      dropAsset: (since) => {
+        this.#medium.ownerGone()
+        this.#asset.drop(since)
+      },
       revokeOwner: () => this.#revokeOwner(),
     })
   }
@@ -301,7 +300,7 @@ export class Session {
     const next = transition(before, event)
     if (next === before) return
     this.#state = next
-    this.#terminal.stateChanged()
+    this.#medium.stateChanged()
     if (next.name === 'closing') {
       void this.#close(next.end)
       return
@@ -364,7 +363,7 @@ export class Session {
   async #close(end: SessionEnd): Promise<void> {
     this.#timekeeper.stop()
     const since = this.#clock.monotonic()
-    this.#terminal.stop()
+    this.#medium.stop()
     this.#message ??= sentenceFor(end)
     // Polite where nothing presses: the shell's channel is closed before the connection.
     if (end === 'vendor-left') this.#asset.end()
@@ -376,7 +375,7 @@ export class Session {
       end === 'vendor-left' ? this.#asset.partWith(since) : null,
     ])
     this.#state = transition(this.#state, { type: 'settled' })
-    const { in: bytesIn, out: bytesOut } = this.#terminal.bytes
+    const { in: bytesIn, out: bytesOut } = this.#medium.bytes
     this.#ports.report({
       kind: 'session-closed',
       session: this.id,

@@ -3,9 +3,9 @@ import type { Socket } from 'node:net'
 import { type AnyAuthMethod, Client, type ClientChannel, type NegotiatedAlgorithms } from 'ssh2'
 import type { PinnedIdentity } from '../../broker/domain/grant.ts'
 import type { Login, SourceEvents, TerminalSource } from '../session/source.ts'
+import { dial } from '../target/dial.ts'
 import { ALGORITHMS, hostKeyAlgorithmsFor, openToTerrapin } from './algorithms.ts'
 import { unpackCipherKeys } from './cipher-keys.ts'
-import { dial } from './dial.ts'
 import { type SshFailure, type SshFailureCode, sshFailure } from './failure.ts'
 import { harden, noSha1Signatures, strictKeyExchange } from './hardening.ts'
 import { describeHostKey } from './host-key.ts'
@@ -53,7 +53,7 @@ export async function openSsh(
   times: SshOptions = SSH_TIMES,
 ): Promise<{ ok: true; opened: OpenedSsh } | { ok: false; failure: SshFailure }> {
   const dialled = await dial(target.address, times.connectTimeoutMs, signal)
-  if (!dialled.ok) return dialled
+  if (!dialled.ok) return { ok: false, failure: sshFailure(dialled.code) }
   return await new Promise((done) =>
     new Opening(dialled.socket, target, login, events, signal, times, done).run(),
   )

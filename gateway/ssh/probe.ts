@@ -1,6 +1,6 @@
 import { Client } from 'ssh2'
+import { dial } from '../target/dial.ts'
 import { ALGORITHMS } from './algorithms.ts'
-import { dial } from './dial.ts'
 import { type SshFailureCode, sshFailure } from './failure.ts'
 import { harden } from './hardening.ts'
 import { describeHostKey } from './host-key.ts'
@@ -17,7 +17,7 @@ export async function probeSsh(
 > {
   const abort = new AbortController()
   const dialled = await dial(address, timeoutMs, abort.signal)
-  if (!dialled.ok) return { ok: false, code: dialled.failure.code }
+  if (!dialled.ok) return { ok: false, code: dialled.code }
   const { socket } = dialled
   return await new Promise((done) => {
     const client = new Client()

@@ -2,18 +2,21 @@ import { createHash } from 'node:crypto'
 import type { JWK } from 'jose'
 import { matchesCommitment } from '../format/data-key.ts'
 import { FrameOpener } from '../format/frame-opener.ts'
+import type { Media } from '../format/header.ts'
 import type { ManifestSegment } from '../format/manifest.ts'
 import { SegmentReader } from '../format/segment-reader.ts'
 import { parseWrap, unwrapDataKey } from '../format/wrap.ts'
 
-export type Opened = { ok: true; cast: Buffer; t0Ms: number; t1Ms: number } | { ok: false; code: string }
+export type Opened =
+  | { ok: true; media: Media; content: Buffer; t0Ms: number; t1Ms: number }
+  | { ok: false; code: string }
 
 /** An opened segment is at most what a segment may hold (64 MiB under flood) with escaping on top. */
 const OPENED_LIMIT = 512 * 1024 * 1024
 
 /**
  * Opens one segment: unwraps its data key, checks the commitment, verifies the chain and decrypts. The result is the
- * segment's whole asciicast v2 file. Nothing comes out of a segment whose chain is broken, nor, where `named` is given
+ * segment's whole content, an asciicast v2 file or the records of a desktop. Nothing comes out of a segment whose chain is broken, nor, where `named` is given
  * (what the manifest of a finished recording says), out of one that is sound in itself but is another than the
  * manifest's: `segment-not-the-manifests`. Anybody can make such a segment, the keys it is sealed to are public.
  */
@@ -76,7 +79,8 @@ export async function openSegment(
   }
   return {
     ok: true,
-    cast: Buffer.concat(parts),
+    media: reader.header.media,
+    content: Buffer.concat(parts),
     t0Ms: t0Ms ?? reader.header.clock.t_ms,
     t1Ms: reader.lastT1Ms,
   }

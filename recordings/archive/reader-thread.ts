@@ -1,8 +1,11 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type { JWK } from 'jose'
 import { JWS_TYPES } from '../../broker/domain/grant.ts'
+import type { Media } from '../format/header.ts'
 import { decodeJws, JWS_LIMIT, jwsHash } from '../format/jws.ts'
 import { type ManifestSegment, manifest as manifestSchema } from '../format/manifest.ts'
+import { readMarker, SERVER } from '../format/rfb-message.ts'
+import { readRecords } from '../format/rfb-record.ts'
 import type { TrustFile } from '../format/trust.ts'
 import { type KeyWrap, parseWrap, unwrapDataKey, wrapDataKey } from '../format/wrap.ts'
 import { openPackage } from '../package/open-zip.ts'
@@ -54,7 +57,7 @@ export interface Marker {
 
 export type ThreadAnswer =
   | { ok: true; scan: SegmentScan }
-  | { ok: true; cast: Uint8Array }
+  | { ok: true; media: Media; content: Uint8Array }
   | { ok: true; lines: TextLine[]; next: number | null }
   | { ok: true; markers: Marker[] }
   | { ok: true; wrap: KeyWrap }
@@ -74,7 +77,7 @@ async function answer(store: EvidenceStore, key: JWK, request: ThreadRequest): P
     case 'open': {
       const opened = await (await opener(store, key, request))(request.segment)
       // A copy on an ArrayBuffer of its own: a small Buffer lies in Node's shared pool, which must not be given away.
-      return opened.ok ? { ok: true, cast: new Uint8Array(opened.cast) } : opened
+      return opened.ok ? { ok: true, media: opened.media, content: new Uint8Array(opened.content) } : opened
     }
     case 'text': {
       const lines: TextLine[] = []
@@ -84,8 +87,10 @@ async function answer(store: EvidenceStore, key: JWK, request: ThreadRequest): P
       for (const [index, number] of request.segments.entries()) {
         const opened = await open(number)
         if (!opened.ok) return opened
+        // What a desktop shows is pictures.
+        if (opened.media !== 'asciicast-v2') continue
         // A segment begins with a keyframe that repaints what stood there already: only the first one is read.
-        for (const [t, code, data] of castEvents(opened.cast, index > 0)) {
+        for (const [t, code, data] of castEvents(opened.content, index > 0)) {
           if (code !== 'o') continue
           for (const line of text.feed(Math.round(t * 1000), data)) {
             if (line.tMs < request.afterMs || !line.text.toLowerCase().includes(wanted)) continue
@@ -104,9 +109,7 @@ async function answer(store: EvidenceStore, key: JWK, request: ThreadRequest): P
       for (const number of request.segments) {
         const opened = await open(number)
         if (!opened.ok) return opened
-        for (const [t, code, data] of castEvents(opened.cast, false)) {
-          if (code === 'm') markers.push({ tMs: Math.round(t * 1000), text: data.slice(0, 300) })
-        }
+        markers.push(...markersOf(opened))
       }
       return { ok: true, markers }
     }
@@ -178,6 +181,19 @@ async function opener(
   }
 }
 
+function markersOf({ media, content }: { media: Media; content: Buffer }): Marker[] {
+  if (media === 'asciicast-v2') {
+    return [...castEvents(content, false)]
+      .filter(([, code]) => code === 'm')
+      .map(([t, , data]) => ({ tMs: Math.round(t * 1000), text: data.slice(0, 300) }))
+  }
+  const records = readRecords(content)
+  return (records.ok ? records.value : []).flatMap(({ micros, message }) => {
+    const marker = message[0] === SERVER.marker ? readMarker(message) : null
+    return marker?.ok ? [{ tMs: Math.round(micros / 1000), text: marker.value.slice(0, 300) }] : []
+  })
+}
+
 /** The events of an asciicast file; the first output, the keyframe, left out on demand. */
 function* castEvents(cast: Buffer, skipKeyframe: boolean): Generator<CastEvent> {
   let start = cast.indexOf(0x0a) + 1
@@ -206,7 +222,7 @@ if (port) {
         const code = (error as NodeJS.ErrnoException).code
         result = { ok: false, code: code === 'ENOENT' ? 'not-stored' : 'read-failed' }
       }
-      const transfer = 'cast' in result && result.ok ? [result.cast.buffer as ArrayBuffer] : []
+      const transfer = 'content' in result && result.ok ? [result.content.buffer as ArrayBuffer] : []
       port.postMessage({ id, result }, transfer)
     })
   })

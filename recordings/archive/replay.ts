@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads'
 import type { JWK } from 'jose'
 import type { Secret } from '../../broker/domain/secret.ts'
+import type { Media } from '../format/header.ts'
 import type { TrustFile } from '../format/trust.ts'
 import type { KeyWrap } from '../format/wrap.ts'
 import type { CheckResult, Verdict } from '../verify/report.ts'
@@ -20,10 +21,14 @@ export interface Replay {
     segment: number,
   ): Promise<Answered<{ scan: SegmentScan }>>
   /**
-   * One screen segment as asciicast v2, verified on the way. `manifest` here and below is the hash of the manifest that
+   * The content of one screen segment, verified on the way. `manifest` here and below is the hash of the manifest that
    * was taken for the recording, null while it is arriving.
    */
-  open(recording: string, segment: number, manifest: string | null): Promise<Answered<{ cast: Uint8Array }>>
+  open(
+    recording: string,
+    segment: number,
+    manifest: string | null,
+  ): Promise<Answered<{ media: Media; content: Uint8Array }>>
   text(
     recording: string,
     segments: number[],
@@ -89,7 +94,9 @@ export function startReplay(folder: string, replayKey: Secret<JWK>): Replay {
     scan: (recording, stream, segment) =>
       ask({ task: 'scan', recording, stream, segment }) as Promise<Answered<{ scan: SegmentScan }>>,
     open: (recording, segment, manifest) =>
-      ask({ task: 'open', recording, segment, manifest }) as Promise<Answered<{ cast: Uint8Array }>>,
+      ask({ task: 'open', recording, segment, manifest }) as Promise<
+        Answered<{ media: Media; content: Uint8Array }>
+      >,
     text: (recording, segments, options) =>
       ask({ task: 'text', recording, segments, ...options }) as Promise<
         Answered<{ lines: TextLine[]; next: number | null }>

@@ -100,14 +100,15 @@ export function recordingRoutes(ports: ArchivePorts, replay: Replay, verifier: V
         SELECT stream, t0_ms, t1_ms, reason FROM recording_gap WHERE recording = ${id} ORDER BY t0_ms`
       const numbers = screen.map((segment) => segment.number)
       const first = numbers[0] === undefined ? null : await replay.open(id, numbers[0], row.manifest_hash)
-      const size = first?.ok ? castSize(first.cast) : { cols: 80, rows: 24 }
+      const isDesktop = first?.ok === true && first.media === 'rfb-v1'
+      const size = first?.ok && !isDesktop ? castSize(first.content) : NO_SIZE
       const marked = await replay.markers(id, numbers, row.manifest_hash)
       const [check] = await sql<{ at: Date; verdict: EvidenceVerdict }[]>`
         SELECT at, verdict FROM recording_check WHERE recording = ${id} ORDER BY at DESC LIMIT 1`
       return {
         id,
         sessionId: row.session,
-        media: 'terminal' as const,
+        media: isDesktop ? ('desktop' as const) : ('terminal' as const),
         state: row.state,
         durationMs: duration,
         startedAt: (row.started_at ?? session.startedAt ?? row.first_seen_at).toISOString(),
@@ -138,9 +139,9 @@ export function recordingRoutes(ports: ArchivePorts, replay: Replay, verifier: V
       const opened = await replay.open(id, segment, row.manifest_hash)
       if (!opened.ok) throw cannotOpen(opened.code)
       return context.reply
-        .header('content-type', 'application/x-asciicast')
+        .header('content-type', CONTENT_TYPE[opened.media])
         .header('cache-control', 'private, no-store')
-        .send(Buffer.from(opened.cast.buffer, opened.cast.byteOffset, opened.cast.byteLength))
+        .send(Buffer.from(opened.content.buffer, opened.content.byteOffset, opened.content.byteLength))
     },
 
     async 'GET /api/recordings/:id/text'(context) {
@@ -212,6 +213,13 @@ function cannotOpen(code: string): Failure {
     'Run the verification of this recording and report its result to OT security.',
   )
 }
+
+const CONTENT_TYPE = {
+  'asciicast-v2': 'application/x-asciicast',
+  'rfb-v1': 'application/octet-stream',
+} as const
+/** Of a terminal whose recording cannot be opened; a desktop's pictures say their size themselves. */
+const NO_SIZE = { cols: 80, rows: 24 }
 
 function castSize(cast: Uint8Array): { cols: number; rows: number } {
   const end = cast.indexOf(0x0a)

@@ -1,7 +1,14 @@
 import { z } from 'zod'
 import { base64url } from '../../broker/contract/approval-record.ts'
 import { sha256Hex, uuid } from '../../broker/contract/audit-entry.ts'
-import { CRITICALITIES, ENDING_MODES, FEATURES, PROTOCOLS } from '../../broker/domain/words.ts'
+import {
+  CRITICALITIES,
+  ENDING_MODES,
+  FEATURES,
+  PROTOCOLS,
+  VNC_AUTHENTICATIONS,
+  VNC_SECURITIES,
+} from '../../broker/domain/words.ts'
 import { count, word } from './fields.ts'
 
 /** A grant as a gateway and a verifier accept it: every field known, none missing, each in its bounds. */
@@ -37,6 +44,9 @@ export const grantSchema = z
     protocol: z.enum(PROTOCOLS),
     address: z.strictObject({ host: word(255), port: z.number().int().min(1).max(65_535) }),
     identities: z.array(z.strictObject({ algorithm: word(64), fingerprint: word(128) })).max(16),
+    vnc: z
+      .strictObject({ security: z.enum(VNC_SECURITIES), authentication: z.enum(VNC_AUTHENTICATIONS) })
+      .optional(),
     account: word(64),
     features: z.array(z.enum(FEATURES)).max(FEATURES.length),
     viewOnly: z.boolean(),
@@ -60,3 +70,7 @@ export const grantSchema = z
     recordingKeys: z.strictObject({ replay: publicKey, input: publicKey, escrow: publicKey }),
   })
   .refine((grant) => grant.exp > grant.iat, { path: ['exp'], message: 'after iat' })
+  .refine((grant) => grant.protocol === 'vnc' || grant.vnc === undefined, {
+    path: ['vnc'],
+    message: 'only with protocol vnc',
+  })

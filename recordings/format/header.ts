@@ -22,7 +22,10 @@ export const targetIdentity = z.discriminatedUnion('kind', [
 ])
 export type TargetIdentity = z.infer<typeof targetIdentity>
 
-export const segmentHeader = z.strictObject({
+const MEDIA = ['asciicast-v2', 'rfb-v1'] as const
+export type Media = (typeof MEDIA)[number]
+
+const headerFields = z.strictObject({
   v: z.literal(1),
   deployment: uuid,
   site: uuid,
@@ -50,14 +53,18 @@ export const segmentHeader = z.strictObject({
     /** Measured offset to the broker's clock, gateway minus broker; null when never measured. */
     offset_ms: z.number().int().min(-Number.MAX_SAFE_INTEGER).max(Number.MAX_SAFE_INTEGER).nullable(),
   }),
-  media: z.enum(['asciicast-v2']),
-  /** 0: not sampled (a terminal records every byte); desktops state at most 100. */
+  media: z.enum(MEDIA),
+  /** 0: not sampled (a terminal records every byte); desktops state 1 to 100, in both streams. */
   sampling_ms: z.number().int().min(0).max(100),
   /** HMAC-SHA256(data key, "sallyport/dek-commit/v1"). */
   dek_commitment: sha256Hex,
   /** Name of the object that holds the wrapped data key. */
   key_object: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9/._-]{0,199}$/),
 })
+export const segmentHeader = headerFields.refine(
+  ({ media, sampling_ms }) => media === 'asciicast-v2' || sampling_ms > 0,
+  { path: ['sampling_ms'], message: 'a desktop is sampled' },
+)
 export type SegmentHeader = z.infer<typeof segmentHeader>
 
 export interface BuiltHeader {

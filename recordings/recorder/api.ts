@@ -9,7 +9,8 @@ import type { Manifest } from '../format/manifest.ts'
 import type { Keyframe, ScreenModelPort } from '../screen-model/port.ts'
 import type { Disk } from './disk.ts'
 
-export interface RecorderOptions {
+/** What the recording of any session is opened with. */
+export interface RecordingOptions {
   /** The grant that opens the session; names recording, keys and all that the header says. */
   grant: Grant
   /** SHA-256 of the grant's compact JWS, hex (`jwsHash`). */
@@ -30,11 +31,32 @@ export interface RecorderOptions {
   clock: Clock
   /** Where the wall clock comes from and how far it is off the broker's (gateway minus broker, ms). */
   clockState: { source: string; offsetMs: number | null }
-  screenModel: ScreenModelPort
-  size: { cols: number; rows: number }
   limits?: Partial<RecorderLimits>
   /** For tests that delay or break the disk. */
   disk?: Disk
+}
+
+/** A terminal's. */
+export interface RecorderOptions extends RecordingOptions {
+  screenModel: ScreenModelPort
+  size: { cols: number; rows: number }
+}
+
+/** A whole desktop as RFB messages: ServerInit, the pointer alone, then updates that paint every pixel. */
+export interface DesktopKeyframe {
+  width: number
+  height: number
+  messages: Uint8Array[]
+}
+
+export interface DesktopRecorderOptions extends RecordingOptions {
+  /**
+   * The whole screen. It takes its place in the order of what `frame` is given: everything that `frame` got before this
+   * settles is in it, and nothing that comes after is. So what paints must answer both from one queue.
+   */
+  keyframe(): Promise<DesktopKeyframe>
+  /** Time between two samples of the screen, 1 to 100 ms. Default 100. */
+  samplingMs?: number
 }
 
 export interface RecorderLimits {
@@ -83,9 +105,27 @@ export const RECORDER_LIMITS: RecorderLimits = {
   clockJumpMs: 1000,
 }
 
-/** Records one session. Not shared between threads. */
-export interface SessionRecorder {
+/** The recording of one session, whatever its media. Not shared between threads. */
+export interface Recording {
   readonly recording: string
+  /** A line on the timeline: watchers, holds, warnings, extensions. At most 1,000 characters count. */
+  marker(text: string): void
+  /** Called whenever reading may go on after something was taken with false. */
+  onDrain(run: () => void): void
+  /** Heads for the anchor: only what fdatasync has confirmed. Empty before the first chunk is durable. */
+  heads(): AnchorHead[]
+  /** Keeps an inclusion proof beside the recording. */
+  addAnchorProof(proof: AnchorProof): Promise<void>
+  /** A later grant of the same session (an extension): named in the manifest. */
+  addGrant(grant: Grant, grantHash: string): Promise<void>
+  /** Final chunks, fdatasync, signed manifest. Safe to call more than once; after a failure it says what is left. */
+  close(end: { reason: SessionEnd }): Promise<ClosedRecording>
+  /** Settles when recording is not possible any more; never rejects, and stays pending when all goes well. */
+  readonly failed: Promise<RecordingFailure>
+}
+
+/** Records one terminal session. */
+export interface SessionRecorder extends Recording {
   /** Bytes of output taken so far. */
   readonly position: number
   /**
@@ -97,25 +137,25 @@ export interface SessionRecorder {
   /** Takes what the person sent, before it goes to the asset. Like `output`. */
   input(bytes: Uint8Array): boolean
   resize(cols: number, rows: number): void
-  /** A line on the timeline: watchers, holds, warnings, extensions. At most 1,000 characters count. */
-  marker(text: string): void
-  /** Called whenever reading may go on after `output` or `input` returned false. */
-  onDrain(run: () => void): void
-  /** Heads for the anchor: only what fdatasync has confirmed. Empty before the first chunk is durable. */
-  heads(): AnchorHead[]
-  /** Keeps an inclusion proof beside the recording. */
-  addAnchorProof(proof: AnchorProof): Promise<void>
-  /** A later grant of the same session (an extension): named in the manifest. */
-  addGrant(grant: Grant, grantHash: string): Promise<void>
   /**
    * The screen for a late observer or a returning browser: `bytes`, then output from `position` on (bytes that
    * `output` took since; keep what passes between call and answer).
    */
   screen(): Promise<Keyframe>
-  /** Final chunks, fdatasync, signed manifest. Safe to call more than once; after a failure it says what is left. */
-  close(end: { reason: SessionEnd }): Promise<ClosedRecording>
-  /** Settles when recording is not possible any more; never rejects, and stays pending when all goes well. */
-  readonly failed: Promise<RecordingFailure>
+}
+
+/** Records one desktop session. */
+export interface DesktopRecorder extends Recording {
+  /** Bytes of messages taken so far. */
+  readonly position: number
+  /**
+   * Takes what changed on the screen between two samples, as whole RFB messages (docs/evidence-format.md says which).
+   * False: taken, but sample no more until `onDrain`. A message that the format has no place for fails the recording,
+   * and throws RecordingRefused as everything does after a failure or close.
+   */
+  frame(messages: readonly Uint8Array[]): boolean
+  /** Takes one whole message of the person's client, before it goes to the asset. Like `frame`. */
+  input(message: Uint8Array): boolean
 }
 
 export interface RecordingFailure {
@@ -136,7 +176,7 @@ export interface ClosedRecording {
   failure: RecordingFailure | null
 }
 
-/** Thrown by `output` and `input` when the recording is closed or has failed. */
+/** Thrown when something is given to a recording that is closed or has failed. */
 export class RecordingRefused extends Error {
   readonly code = 'recording-refused'
 }

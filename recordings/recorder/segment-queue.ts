@@ -127,8 +127,10 @@ export class SegmentQueue {
     const job = this.#jobs[0]
     if (job?.type === 'open') {
       this.#jobs.shift()
-      this.#file = await this.#disk.create(job.path)
-      await this.#file.write([job.header])
+      const file = await this.#disk.create(job.path)
+      if (this.#hasFailed) return await file.close()
+      this.#file = file
+      await file.write([job.header])
       this.#wrote(job.header.length, null)
       return
     }

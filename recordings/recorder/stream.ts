@@ -1,9 +1,8 @@
 import { createHash, type Hash } from 'node:crypto'
 import type { Stream } from '../../broker/domain/words.ts'
 import type { AnchorHead } from '../format/anchor.ts'
-import { AsciicastEncoder, type AsciicastHeader, type EventCode } from '../format/asciicast.ts'
 import { dataKeyCommitment } from '../format/data-key.ts'
-import { type ChunkMeta, FrameSealer } from '../format/frame-sealer.ts'
+import { CHUNK_LIMIT, type ChunkMeta, FrameSealer } from '../format/frame-sealer.ts'
 import { buildHeader, type SegmentHeader } from '../format/header.ts'
 import type { ManifestSegment } from '../format/manifest.ts'
 import { segmentFile } from '../spool/layout.ts'
@@ -13,13 +12,34 @@ import { SegmentQueue } from './segment-queue.ts'
 
 /** A chunk above this was cut under load: deflating it would hold up the loop. */
 const DEFLATE_LIMIT = 32 * 1024
-/** Raw bytes of one line. Escaped they may be six times as many, which bounds what a session keeps for its lines. */
-const PIECE = 8 * 1024
 
-export interface StreamOptions {
+/** What a stream's chunks are made from: the lines of a terminal, the records of a desktop. */
+export interface SegmentContent {
+  /** Bytes that wait to become a chunk. */
+  readonly length: number
+  /** Writes what is held back: the segment ends here. */
+  flush(micros: number): void
+  /** The waiting bytes: a view, valid until the next call that adds. */
+  view(): Buffer
+  clear(): void
+}
+
+/** Writes the first content of a segment. */
+export type SegmentStart<Content> = (
+  content: Content,
+  segment: number,
+  micros: number,
+  cut: () => void,
+) => void
+
+export interface StreamOptions<Content extends SegmentContent> {
   stream: Stream
   folder: string
   keys: KeySource
+  /** Fresh content for each segment; small at first: most sessions show little, and nobody types much. */
+  content: () => Content
+  /** Whether small chunks are deflated; pictures are packed already. */
+  deflate: boolean
   limits: RecorderLimits
   now: () => number
   /** Fields of the header that this stream does not know itself. */
@@ -41,13 +61,13 @@ interface OpenSegment {
   startedAtMs: number
 }
 
-/** Segments of one stream: lines in, sealed frames to the queue, the next key ready before it is needed. */
-export class StreamRecorder {
+/** Segments of one stream: content in, sealed frames to the queue, the next key ready before it is needed. */
+export class StreamRecorder<Content extends SegmentContent> {
   readonly segments: ManifestSegment[] = []
   readonly queue: SegmentQueue
-  readonly #options: StreamOptions
+  readonly #options: StreamOptions<Content>
   #open: OpenSegment | null = null
-  #encoder: AsciicastEncoder
+  #content: Content
   #next: SegmentKey | null = null
   #preparing: Promise<void> = Promise.resolve()
   #nextNumber = 0
@@ -57,9 +77,9 @@ export class StreamRecorder {
   #lastEnd = 0
   #isClosed = false
 
-  constructor(options: StreamOptions) {
+  constructor(options: StreamOptions<Content>) {
     this.#options = options
-    this.#encoder = newEncoder()
+    this.#content = options.content()
     const { keys, limits, now, onProgress, onFailure } = options
     this.queue = new SegmentQueue({
       disk: keys.disk,
@@ -72,7 +92,7 @@ export class StreamRecorder {
 
   /** Content of the open segment so far, bytes. */
   get segmentBytes(): number {
-    return this.#open ? this.#open.plain + this.#encoder.length : 0
+    return this.#open ? this.#open.plain + this.#content.length : 0
   }
 
   get segmentStartedAtMs(): number {
@@ -96,8 +116,11 @@ export class StreamRecorder {
     return this.#preparing
   }
 
-  /** Begins a segment with its asciicast header, and the keyframe for a screen. Finishes the one before. */
-  begin(cast: (segment: number) => AsciicastHeader, keyframe: Uint8Array | null, atMs: number): void {
+  /**
+   * Begins a segment and finishes the one before. `write` gives its first content, which says what the segment is and,
+   * for a screen, restores it, all at `micros`; what it gives between two calls of `cut` becomes a keyframe chunk.
+   */
+  begin(atMs: number, write: SegmentStart<Content>): void {
     const key = this.#next
     if (!key) throw new Error('the next segment has no key yet')
     if (this.#open) this.#finish(atMs)
@@ -125,29 +148,27 @@ export class StreamRecorder {
     // The key lives on in the sealer alone.
     key.dataKey.fill(0)
     this.queue.open(segmentFile(this.#options.folder, this.#options.stream, number), built.bytes)
-    this.#encoder = newEncoder()
-    this.#encoder.header(cast(number))
-    if (keyframe) this.#writeKeyframe(keyframe, atMs)
-    else {
-      // An input segment's frame 0 is the header line alone: every later one means that something was sent.
+    this.#content = this.#options.content()
+    const cut = () => {
+      if (this.#content.length === 0) return
       this.#mark(atMs)
       this.#cut({ keyframe: true })
     }
+    write(this.#content, number, micros(atMs), cut)
+    cut()
     void this.prepare().catch(() => {})
   }
 
-  /** One event from raw bytes; cuts a chunk when there is enough. */
-  bytes(code: EventCode, atMs: number, data: Uint8Array): void {
-    for (let at = 0; at < data.length; at += PIECE) {
-      this.#encoder.bytes(code, micros(atMs), data.subarray(at, at + PIECE))
-      this.#mark(atMs)
-      if (this.#encoder.length >= this.#options.limits.chunkBytes) this.#cut({})
-    }
+  /** Adds content of this moment, and cuts a chunk when there is enough. */
+  add(atMs: number, write: (content: Content, micros: number) => void): void {
+    write(this.#content, micros(atMs))
+    this.#mark(atMs)
+    if (this.#content.length >= this.#options.limits.chunkBytes) this.#cut({})
   }
 
-  text(code: EventCode, atMs: number, data: string): void {
-    this.#encoder.text(code, micros(atMs), data)
-    this.#mark(atMs)
+  /** Makes room for so many bytes in one chunk. */
+  room(bytes: number): void {
+    if (this.#content.length + bytes > CHUNK_LIMIT) this.#cut({})
   }
 
   /** Cuts what waits, and has it synced. */
@@ -182,19 +203,11 @@ export class StreamRecorder {
     await this.queue.settled()
   }
 
-  #writeKeyframe(keyframe: Uint8Array, atMs: number): void {
-    for (let at = 0; at < keyframe.length || at === 0; at += PIECE) {
-      this.#encoder.bytes('o', micros(atMs), keyframe.subarray(at, at + PIECE))
-      this.#mark(atMs)
-      this.#cut({ keyframe: true })
-    }
-  }
-
   #finish(atMs: number): void {
     const open = this.#open
     if (!open) return
-    this.#encoder.flush(micros(atMs))
-    if (this.#encoder.length > this.#options.limits.chunkBytes) this.#cut({})
+    this.#content.flush(micros(atMs))
+    if (this.#content.length > this.#options.limits.chunkBytes) this.#cut({})
     this.#mark(atMs)
     this.#cut({ final: true })
     this.queue.close()
@@ -223,18 +236,18 @@ export class StreamRecorder {
   #cut(kind: { final?: boolean; keyframe?: boolean }): void {
     const open = this.#open
     if (!open) return
-    const plain = this.#encoder.view()
+    const plain = this.#content.view()
     if (plain.length === 0 && !kind.final) return
     const meta: ChunkMeta = {
       t0Ms: this.#t0 ?? this.#lastEnd,
       t1Ms: Math.max(this.#t1, this.#lastEnd),
       ...kind,
       clockAnomaly: this.#options.clockJumped(),
-      deflate: plain.length <= DEFLATE_LIMIT,
+      deflate: this.#options.deflate && plain.length <= DEFLATE_LIMIT,
     }
     const frame = open.sealer.seal(plain, meta)
     open.plain += plain.length
-    this.#encoder.clear()
+    this.#content.clear()
     this.#lastEnd = meta.t1Ms
     this.#t0 = null
     for (const part of frame.parts) open.sha256.update(part)
@@ -243,12 +256,7 @@ export class StreamRecorder {
   }
 }
 
-/** Whole microseconds, so that a frame's milliseconds are rounded as its lines' times are. */
+/** Whole microseconds, so that a frame's milliseconds are rounded as the times in it are. */
 function micros(atMs: number): number {
   return Math.floor(atMs * 1000)
-}
-
-/** Small at first: most sessions show less than a kilobyte a second, and nobody types that much. */
-function newEncoder(): AsciicastEncoder {
-  return new AsciicastEncoder(1024)
 }

@@ -4,6 +4,7 @@ import { grantSchema } from '../format/grant-schema.ts'
 import type { SegmentHeader } from '../format/header.ts'
 import { decodeJws, jwsHash, verifyJws } from '../format/jws.ts'
 import { approvalPath, grantSerialOf, laterGrantPath, PACKAGE_FILES } from '../format/package-layout.ts'
+import { pinOf } from '../format/target.ts'
 import { findKey, type TrustFile } from '../format/trust.ts'
 import { readApprovalRule } from './approval-rule.ts'
 import { type ApprovalContext, type BaseLimits, checkApprovals } from './check-approvals.ts'
@@ -212,16 +213,17 @@ function checkHeader(
       grant.account === header.account &&
       grant.person.pseudonym === header.user
     if (!same) mismatch(path, 'the grant is for another session, site, gateway, account or person')
+    if ((grant.protocol === 'ssh') !== (header.media === 'asciicast-v2'))
+      mismatch(path, 'the recording is of another kind than the protocol of the grant')
   }
   const { target } = header
   for (const { path, grant } of grants) {
+    const own = pinOf(target)
     const pinned = grant.identities.some(
-      (one) =>
-        target.kind === 'ssh-host-key' &&
-        one.fingerprint === target.fingerprint &&
-        one.algorithm === target.algorithm,
+      (one) => one.fingerprint === own?.fingerprint && one.algorithm === own.algorithm,
     )
-    if (target.kind !== 'ssh-host-key' || (!pinned && grant.identities.length > 0)) {
+    const isKind = (grant.protocol === 'ssh') === (target.kind === 'ssh-host-key')
+    if (!isKind || (!pinned && grant.identities.length > 0)) {
       findings.fail(CHECK, 'target-mismatch', path, 'the machine reached is not one that the grant pins')
     }
   }

@@ -224,6 +224,14 @@ function checkHeader(
 
 function sameSession(a: SegmentHeader, b: SegmentHeader): boolean {
   const facts = (header: SegmentHeader) =>
-    JSON.stringify([header.grant, header.policy, header.asset, header.target, header.user, header.account])
+    JSON.stringify([
+      header.grant,
+      header.policy,
+      header.asset,
+      header.target,
+      header.user,
+      header.account,
+      header.media,
+    ])
   return facts(a) === facts(b)
 }

@@ -6,7 +6,7 @@ import type { ManifestSegment, PackageList } from '../format/manifest.ts'
 import { keyPath } from '../format/package-layout.ts'
 import type { ReadFrame } from '../format/segment-reader.ts'
 import { parseWrap, unwrapDataKey } from '../format/wrap.ts'
-import { ContentChecker } from './content.ts'
+import { type ContentChecker, contentChecker } from './content.ts'
 import { type IndexedPackage, readText } from './package-reader.ts'
 import type { Findings } from './report.ts'
 
@@ -71,7 +71,7 @@ export class SegmentContent {
       findings.fail(CHECK, 'commitment-mismatch', path, 'the key is not the one that the header commits to')
       return null
     }
-    return new SegmentContent(new FrameOpener(dataKey.value), new ContentChecker(header))
+    return new SegmentContent(new FrameOpener(dataKey.value), contentChecker(header))
   }
 
   frame(frame: ReadFrame, path: string, findings: Findings): void {

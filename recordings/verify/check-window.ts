@@ -1,6 +1,7 @@
 import type { Grant } from '../../broker/domain/grant.ts'
 import type { FrameHeader } from '../format/frame.ts'
-import type { SegmentHeader } from '../format/header.ts'
+import type { Media, SegmentHeader } from '../format/header.ts'
+import { RECORD_HEADER_BYTES } from '../format/rfb-record.ts'
 import type { Findings } from './report.ts'
 
 const CHECK = 'input-window'
@@ -27,12 +28,16 @@ export class InputTimes {
   /** The first moment of input that no grant covers. */
   #uncoveredMs: number | null = null
   readonly #covered: { fromMs: number; toMs: number }[]
-  /** The longest header line; Infinity without a grant to say whose names stand in it. */
-  readonly #headerBytes: number
+  /** The longest first chunk by media; Infinity without a grant to say whose names stand in it. */
+  readonly #headerBytes: Record<Media, number>
 
   /** `grants`: the opening grant, then later ones by serial. */
   constructor(grants: readonly GrantTimes[]) {
-    this.#headerBytes = grants.length === 0 ? Number.POSITIVE_INFINITY : Math.max(...grants.map(headerBytes))
+    const longest = (media: Media) =>
+      grants.length === 0
+        ? Number.POSITIVE_INFINITY
+        : Math.max(...grants.map((grant) => headerBytes(media, grant)))
+    this.#headerBytes = { 'asciicast-v2': longest('asciicast-v2'), 'rfb-v1': longest('rfb-v1') }
     this.#covered = grants.map((grant, at) => {
       const next = grants[at + 1]
       const grace = grant.ending.inputDuringGrace ? grant.ending.holdSeconds * 1000 : 0
@@ -50,11 +55,12 @@ export class InputTimes {
   }
 
   /**
-   * Chunk 0 of an input segment holds its header line only; every other chunk with content was sent by someone, and
-   * so was a chunk 0 that is longer than that line can be: it is sealed, and nobody sees what a gateway hid in it.
+   * Chunk 0 of an input segment holds its header line or facts only; every other chunk with content was sent by
+   * someone, and so was a chunk 0 that is longer than these can be: it is sealed, and nobody sees what a gateway hid in it.
    */
   frame(header: SegmentHeader, frame: FrameHeader): void {
-    if (frame.plainLength === 0 || (frame.seq === 0 && frame.plainLength <= this.#headerBytes)) return
+    if (frame.plainLength === 0 || (frame.seq === 0 && frame.plainLength <= this.#headerBytes[header.media]))
+      return
     const from = this.#wall(header, frame.t0Ms)
     const to = this.#wall(header, frame.t1Ms)
     this.#firstMs = Math.min(this.#firstMs ?? from, from)
@@ -102,12 +108,14 @@ export class InputTimes {
   }
 }
 
-/** Bytes of the longest header line of an input segment that this grant's names give. */
-function headerBytes({ recording, person, asset, site }: GrantTimes): number {
+/** Bytes of the longest header line, or record of facts, of an input segment that this grant's names give. */
+function headerBytes(media: Media, { recording, person, asset, site }: GrantTimes): number {
   const most = 0xffff_ffff
   const { name, company } = person
   const own = { v: 1, recording, stream: 'input', segment: most, person: { name, company } }
   const sallyport = { ...own, asset: asset.name, site: site.name }
+  if (media === 'rfb-v1')
+    return RECORD_HEADER_BYTES + Buffer.byteLength(JSON.stringify({ ...sallyport, timestamp: most }))
   const line = JSON.stringify({ version: 2, width: 10_000, height: 10_000, timestamp: most, sallyport })
   return Buffer.byteLength(line) + 1
 }

@@ -58,7 +58,7 @@ const open = (manifest: string | null) => replay.open(recording, 0, manifest)
 
 it('shows the segment that the manifest names, and none put in its place', async () => {
   const before = await open(hash)
-  expect(before.ok && new TextDecoder().decode(before.cast)).toContain('rm -rf /plant')
+  expect(before.ok && new TextDecoder().decode(before.content)).toContain('rm -rf /plant')
   expect(await replay.open(recording, 1, hash)).toEqual({ ok: false, code: 'segment-not-in-manifest' })
 
   await cp(path.join(folder, 'forged', 'screen', '0.spr'), at('screen', '0.spr'))

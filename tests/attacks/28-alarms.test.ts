@@ -73,4 +73,7 @@ it('are seen and acknowledged by people of that site, the deployment’s by admi
   expect(await acknowledge(oleg, ofNorth)).toBe(200)
   await adam.signIn()
   expect(await acknowledge(adam, ofAll)).toBe(200)
+  // It stays until its cause has gone, and says who has taken it on.
+  expect((await oleg.me()).alarms).toMatchObject([{ id: ofNorth, acknowledgedBy: 'Oleg' }])
+  expect(await acknowledge(oleg, ofNorth)).toBe(404)
 })

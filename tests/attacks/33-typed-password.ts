@@ -73,7 +73,7 @@ async function openAll(folder: string, recording: string, key: JWK): Promise<Map
         yield await readFile(path.join(objects, stream, name))
       }
       const opened = await openSegment(bytes(), wrap, { recording, stream, segment }, key)
-      if (opened.ok) found.set(`${stream}/${segment}`, opened.cast.toString('utf8'))
+      if (opened.ok) found.set(`${stream}/${segment}`, opened.content.toString('utf8'))
     }
   return found
 }

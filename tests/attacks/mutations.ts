@@ -279,6 +279,56 @@ export const MUTATIONS: Record<string, readonly Mutation[]> = {
       replace: 'this.#target.identities.some((identity) => !same(identity.fingerprint, ""))',
     },
   ],
+  '16-vnc-without-authentication': [
+    {
+      removes: 'what an endpoint lacks needs an exception',
+      file: 'approvals/gather-facts.ts',
+      find: 'expiresAt: exception?.expiresAt.getTime() ?? null,',
+      replace: 'expiresAt: exception?.expiresAt.getTime() ?? Date.UTC(2030, 0, 1),',
+    },
+    {
+      removes: 'an exception ends',
+      file: 'broker/policy/decide-access.ts',
+      find: 'else if (at >= expiresAt)',
+      replace: 'else if (false)',
+    },
+    {
+      removes: 'an exception is for its own endpoint',
+      file: 'approvals/ground.ts',
+      find: 'x.endpoint_id = ${row.endpoint_id} AND ',
+      replace: '',
+    },
+    {
+      removes: 'a closed exception is over',
+      file: 'approvals/ground.ts',
+      find: '\n      AND x.closed_at IS NULL`',
+      replace: '`',
+    },
+    {
+      removes: 'the log vouches for exceptions',
+      file: 'approvals/ground.ts',
+      find: "(exception ? [{ kind: 'exception', id: exception.id }] : [])",
+      replace: '(exception ? [] : [])',
+    },
+    {
+      removes: 'the log vouches for how an endpoint is protected',
+      file: 'broker/inventory/rows.ts',
+      find: '{ vnc: { security: row.vncSecurity, authentication: row.vncAuthentication } }',
+      replace: '{}',
+    },
+    {
+      removes: 'how it is protected is part of what is signed',
+      file: 'approvals/ground.ts',
+      find: '...(ground.vnc === null ? {} : { vnc: ground.vnc }),',
+      replace: '',
+    },
+    {
+      removes: 'nobody approves before the exception is there to read',
+      file: 'approvals/decisions.ts',
+      find: "reason.code.startsWith('exception-')",
+      replace: 'false',
+    },
+  ],
   '17-credentials': [
     {
       removes: 'the address stays with the gateway',
@@ -333,7 +383,7 @@ export const MUTATIONS: Record<string, readonly Mutation[]> = {
     },
     {
       removes: 'the gateway dials no place that no asset lives at',
-      file: 'gateway/ssh/dial.ts',
+      file: 'gateway/target/dial.ts',
       find: 'if (listed(NEVER, ip) || (!literal && listed(NEVER_BY_NAME, ip)))',
       replace: 'if (literal && false)',
     },
@@ -506,12 +556,38 @@ export const MUTATIONS: Record<string, readonly Mutation[]> = {
       replace: '',
     },
   ],
+  '32-hostile-vnc': [
+    {
+      removes: 'a rectangle lies inside the screen',
+      file: 'gateway/desktop/vnc/decode/server-messages.ts',
+      find: "      throw new Violation('a rectangle outside the screen')",
+      replace: '      void 0',
+    },
+    {
+      removes: 'the certificate is the pinned one',
+      file: 'gateway/desktop/vnc/open-vnc.ts',
+      find: 'if (identity && !isPinned(target.identities, identity))',
+      replace: 'if (identity && target.identities.length === 0)',
+    },
+    {
+      removes: 'painting leaves half of the thread to others',
+      file: 'gateway/desktop/child/decoding-child.ts',
+      find: 'performance.now() - began > TURN_MS',
+      replace: 'performance.now() < began',
+    },
+    {
+      removes: 'nothing weaker than what was approved',
+      file: 'gateway/desktop/vnc/security.ts',
+      find: 'STRENGTH[encryption] >= STRENGTH[rules.security],',
+      replace: 'STRENGTH[encryption] >= 0,',
+    },
+  ],
   '33-typed-password': [
     {
       removes: 'input is sealed to the custodians alone',
-      file: 'recordings/recorder/recorder.ts',
-      find: "this.#input = streamOf('input', [input, escrow])",
-      replace: "this.#input = streamOf('input', [input, escrow, replay])",
+      file: 'recordings/recorder/recording.ts',
+      find: "this.inputStream = streamOf('input', [input, escrow], true)",
+      replace: "this.inputStream = streamOf('input', [input, escrow, replay], true)",
     },
   ],
   '34-denied-approval': [

@@ -85,7 +85,11 @@ export async function testBroker(cluster: TestCluster, options: TestBrokerOption
     clock,
     vaultKey: new Secret(Buffer.alloc(32, 5)),
     probe:
-      options.probe ?? (async () => ({ algorithm: 'ssh-ed25519', fingerprint: `SHA256:${'A'.repeat(43)}` })),
+      options.probe ??
+      (async () => ({
+        identity: { algorithm: 'ssh-ed25519', fingerprint: `SHA256:${'A'.repeat(43)}` },
+        vnc: null,
+      })),
     ...(options.resolve ? { resolve: options.resolve } : {}),
   })
   const tls = await siteCaTls({

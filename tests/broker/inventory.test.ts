@@ -19,9 +19,9 @@ beforeAll(async () => {
   cluster = await startCluster()
   broker = await testBroker(cluster, {
     resolve: async (name) => names.get(name) ?? [],
-    probe: async (gatewayId, address) => {
-      probed.push({ gatewayId, address })
-      return KEY
+    probe: async (gatewayId, protocol, address) => {
+      probed.push({ gatewayId, protocol, address })
+      return { identity: KEY, vnc: null }
     },
   })
   ada = await broker.administrator()
@@ -72,8 +72,8 @@ test('from nothing to complete: the asset says what is missing', async () => {
   ])
   expect(
     await ada.call('POST /api/endpoints/:id/identity/probe', { params: { id: endpointId }, body: {} }),
-  ).toEqual(KEY)
-  expect(probed).toEqual([{ gatewayId, address: { host: '10.20.30.41', port: 22 } }])
+  ).toEqual({ identity: KEY, vnc: null })
+  expect(probed).toEqual([{ gatewayId, protocol: 'ssh', address: { host: '10.20.30.41', port: 22 } }])
   const seen = await ada.call('GET /api/assets/:id', { params: { id: asset.id } })
   // Seen is not accepted.
   expect(seen.endpoints[0]?.identity).toMatchObject({ state: 'none', seen: KEY })
@@ -301,6 +301,23 @@ test('every kind of row has a form, and untouched rows are vouched for', async (
       tier: '1',
     },
   })
+  const asset = await ada.call('POST /api/assets', {
+    body: assetBody(plant.site.id, plant.zone.id, '10.20.30.77'),
+  })
+  const { endpoints } = await ada.call('POST /api/assets/:id/endpoints', {
+    params: { id: asset.id },
+    body: { protocol: 'vnc', port: 5900, security: 'plain', authentication: 'password' },
+  })
+  await ada.call('POST /api/exceptions', {
+    body: {
+      endpointId: endpoints[0]?.id ?? '',
+      kinds: ['no-encryption'],
+      reason: 'Old panel',
+      compensatingControl: 'A network of its own',
+      ownerId: (await ada.me()).person.id,
+      expiresAt: new Date(Date.now() + 86_400_000).toISOString(),
+    },
+  })
   const { sql } = broker.database.db
   const rows: { kind: string; id: string }[] = []
   for (const [kind, table] of [
@@ -314,6 +331,7 @@ test('every kind of row has a form, and untouched rows are vouched for', async (
     ['asset', 'asset'],
     ['endpoint', 'endpoint'],
     ['endpoint-identity', 'endpoint_identity'],
+    ['exception', 'access_exception'],
   ] as const) {
     const found = await sql<{ id: string }[]>`SELECT id FROM ${sql(table)}`
     expect(found.length, table).toBeGreaterThan(0)

@@ -212,13 +212,14 @@ export async function startPlant(
           body: { protocol: 'ssh', port },
         })
         const endpointId = endpoints[0]?.id ?? ''
-        const seen = await admin.call('POST /api/endpoints/:id/identity/probe', {
+        const { identity } = await admin.call('POST /api/endpoints/:id/identity/probe', {
           params: { id: endpointId },
           body: {},
         })
+        if (!identity) throw new Error('no host key was shown')
         await admin.call('POST /api/endpoints/:id/identity/accept', {
           params: { id: endpointId },
-          body: { ...seen, reason: 'compared at the console' },
+          body: { ...identity, reason: 'compared at the console' },
         })
         await admin.call('PUT /api/endpoints/:id/accounts/:account/credential', {
           params: { id: endpointId, account },

@@ -1,7 +1,7 @@
 /**
  * `npm run demo`: a whole small plant to click through, on http://localhost. Broker, gateway, database, recorder and
  * pages are the product's own; what is the demo's stands in this folder: an identity provider with one-click people,
- * engineering stations to reach, and a software passkey in the page. The product can't switch any of it on.
+ * engineering stations and an operator panel to reach, and a software passkey in the page. The product can't switch any of it on.
  */
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -16,8 +16,7 @@ import { type LabPerson, startOidcProvider } from '../lab/oidc-provider.ts'
 import { inDays, type LabPlant, startPlant } from '../lab/plant.ts'
 import type { SoftwareCredential } from '../lab/software-authenticator.ts'
 import { until } from '../lab/until.ts'
-import { startEngineeringStation } from './engineering-station.ts'
-import { MACHINES } from './machines.ts'
+import { MACHINES, startMachine } from './machines.ts'
 import { signInWithProvider } from './oidc-sign-in.ts'
 
 const PORT = Number(process.env.DEMO_PORT ?? 8080)
@@ -133,6 +132,7 @@ A tour of three minutes (use a private window for each person, or sign out in be
 
   1  Sign in as Vera Kowalski, the vendor's engineer. "My work" has an approved visit to robot cell 4:
      open it, accept the notice, type "help", "monitor", "firmware load".
+     There is one to mixing station 3 too, a desktop: click STOP and START on its panel, + and - for the level.
   2  Sign in as Max Huber, plant manager, in a narrow window. "Decide" has a request for the press line: read the
      card, narrow it or approve it. The passkey is a software one here; the signature is real.
   3  Sign in as Oleg Brandt, operator. "Inside now" shows Vera: watch, hold, stop (press and hold for a second).
@@ -180,10 +180,9 @@ interface Station {
 async function machines(plant: LabPlant): Promise<Station[]> {
   const stations: Station[] = []
   for (const machine of MACHINES) {
-    const login = { user: 'service', password: crypto.randomUUID() }
-    const station = await startEngineeringStation(login)
-    const { endpointId } = await plant.asset({ ...machine, target: { port: station.port, ...login } })
-    stations.push({ name: machine.name, endpointId, user: login.user, stop: () => station.stop() })
+    const { target, stop } = await startMachine(machine)
+    const { endpointId } = await plant.asset({ ...machine, target })
+    stations.push({ name: machine.name, endpointId, user: target.user, stop })
   }
   const hours = (count: number) => count * 3_600_000
   await plant.ticket('CHG-1042', ['Robot cell 4'], {
@@ -200,6 +199,11 @@ async function machines(plant: LabPlant): Promise<Station[]> {
     title: 'Try-out on the test bench',
     fromMs: -hours(1),
     toMs: hours(72),
+  })
+  await plant.ticket('CHG-1055', ['Mixing station 3'], {
+    title: 'Level control, mixing station 3',
+    fromMs: -hours(1),
+    toMs: hours(10),
   })
   return stations
 }
@@ -240,6 +244,8 @@ async function work(
   await visit(plant, vera, bench.id)
   const cell = await ask(0, 'CHG-1042', 'Replace the gripper program of robot 4', -minutes(1), minutes(240))
   await max.decide(cell.id, 'granted')
+  const panel = await ask(3, 'CHG-1055', 'Tune the level control of tank T-301', -minutes(1), minutes(240))
+  await max.decide(panel.id, 'granted')
   await ask(1, 'CHG-1047', 'Load firmware 4.3.0 and check the axis limits', minutes(5), minutes(125))
 }
 

@@ -1,7 +1,12 @@
-import type { LabPlant } from '../lab/plant.ts'
+import { VNC_ACCOUNT } from '../../broker/domain/vnc.ts'
+import type { LabPlant, LabTarget } from '../lab/plant.ts'
+import { startEngineeringStation } from './engineering-station.ts'
+import { startHmi } from './hmi.ts'
+
+export type Machine = Pick<Parameters<LabPlant['asset']>[0], 'name' | 'criticality' | 'about' | 'vnc'>
 
 /** The machines of the demo's plant, in words that a plant manager would use. */
-export const MACHINES: readonly Pick<Parameters<LabPlant['asset']>[0], 'name' | 'criticality' | 'about'>[] = [
+export const MACHINES: readonly Machine[] = [
   {
     name: 'Robot cell 4',
     criticality: 'C3',
@@ -32,4 +37,30 @@ export const MACHINES: readonly Pick<Parameters<LabPlant['asset']>[0], 'name' | 
       hazard: 'Nothing in production hangs on it.',
     },
   },
+  {
+    name: 'Mixing station 3',
+    criticality: 'C3',
+    about: {
+      type: 'hmi',
+      description: 'Operator panel of the primer mixing station, tank T-301 and pump P-301',
+      owner: 'Paint shop',
+      hazard: 'A pump stopped by mistake starves the filler; an overfilled tank spills primer.',
+    },
+    vnc: { security: 'plain', authentication: 'password' },
+  },
 ]
+
+/** Lets a machine run: the operator panel over VNC, the others over SSH. `target` is where it listens, and its login. */
+export async function startMachine(
+  machine: Machine,
+): Promise<{ target: LabTarget & { password: string }; stop(): Promise<void> }> {
+  if (machine.vnc) {
+    // VncAuth knows no user, and reads eight characters of a password.
+    const login = { user: VNC_ACCOUNT, password: crypto.randomUUID().slice(0, 8) }
+    const hmi = await startHmi({ password: login.password, timeZone: 'Europe/Vienna' })
+    return { target: { port: hmi.port, ...login }, stop: () => hmi.stop() }
+  }
+  const login = { user: 'service', password: crypto.randomUUID() }
+  const station = await startEngineeringStation(login)
+  return { target: { port: station.port, ...login }, stop: () => station.stop() }
+}

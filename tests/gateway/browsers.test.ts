@@ -129,7 +129,7 @@ describe.skipIf(missing)(`browsers come and go${missing ? ` (skipped: ${missing}
     watcher.keepText = true
     watcher.acknowledges = true
     watcher.acknowledge()
-    await watcher.sees('end-11')
+    await watcher.sees('end-11', 30_000)
     await broker.command(grant, 'stop')
   })
 

@@ -80,4 +80,23 @@ describe.skipIf(missing)(`openings that fail${missing ? ` (skipped: ${missing})`
     )
     expect(refused).toMatchObject({ ok: false, code: 'refused', identity: null })
   })
+
+  it('what answers is asked for what it is, and a VNC grant must say how the asset is protected', async () => {
+    const { broker } = house
+    const address = { host: lab.host, port: lab.port }
+    expect(await broker.control?.ask({ type: 'probe', protocol: 'vnc', address }, 10_000)).toMatchObject({
+      ok: false,
+      code: 'not-vnc',
+      identity: null,
+    })
+    const vnc = { security: 'plain', authentication: 'password' } as const
+    const open = (change: Partial<Grant>) => broker.open(broker.grant(lab, change))
+    for (const change of [
+      { protocol: 'vnc' },
+      { protocol: 'ssh', vnc },
+      { protocol: 'vnc', vnc: { ...vnc, security: 'x509' }, identities: [] },
+      { protocol: 'ssh', identities: [] },
+    ] as const)
+      expect(await open(change as Partial<Grant>)).toMatchObject({ ok: false, code: 'bad-grant' })
+  })
 })

@@ -295,20 +295,27 @@ export class TestBroker {
     grant: Grant,
     use: SessionTicket['use'],
     change: Partial<SessionTicket> = {},
+    onBytes?: (browser: TestBrowser, bytes: Buffer) => void,
   ): Promise<TestBrowser> {
-    return await this.browserWith(grant, await this.sign(JWS_TYPES.ticket, this.ticket(grant, use, change)))
+    const ticket = await this.sign(JWS_TYPES.ticket, this.ticket(grant, use, change))
+    return await this.browserWith(grant, ticket, onBytes)
   }
 
-  async browserWith(grant: Grant, ticket: string): Promise<TestBrowser> {
+  /** `onBytes` misses none, not even those that come with the opening. */
+  async browserWith(
+    grant: Grant,
+    ticket: string,
+    onBytes?: (browser: TestBrowser, bytes: Buffer) => void,
+  ): Promise<TestBrowser> {
     const ws = new WebSocket(
       `${this.browserUrl}/ws/sessions/${grant.session}`,
       [TERMINAL_PROTOCOL, `${TICKET_PROTOCOL_PREFIX}${ticket}`],
       { perMessageDeflate: false, headers: { cookie: 'sid=secret-cookie', authorization: 'Bearer x' } },
     )
-    return await TestBrowser.over(ws)
+    return await TestBrowser.over(ws, onBytes)
   }
 
-  async passwordOf(lab: LabSshd, password = lab.password): Promise<void> {
+  async passwordOf(lab: Pick<LabSshd, 'user' | 'password'>, password = lab.password): Promise<void> {
     this.credential = async (ask) => ({
       kind: 'password',
       grant: ask.grant,
@@ -494,7 +501,10 @@ export class TestBrowser {
     this.ws = ws
   }
 
-  static async over(ws: WebSocket): Promise<TestBrowser> {
+  static async over(
+    ws: WebSocket,
+    onBytes?: (browser: TestBrowser, bytes: Buffer) => void,
+  ): Promise<TestBrowser> {
     const browser = new TestBrowser(ws)
     ws.on('message', (data, isBinary) => {
       const bytes = data as Buffer
@@ -503,6 +513,7 @@ export class TestBrowser {
         return
       }
       browser.bytes += bytes.length
+      onBytes?.(browser, bytes)
       if (browser.keepText) browser.text = (browser.text + bytes.toString()).slice(-200_000)
       browser.#owed += bytes.length
       if (browser.acknowledges && browser.#owed >= 64 * 1024) browser.acknowledge()

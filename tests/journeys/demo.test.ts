@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterAll, describe, expect } from 'vitest'
+import { type Area, BUTTONS, COLOUR, PUMP_LAMP } from '../demo/hmi/picture.ts'
 import { type LabBrowser, openChromium, PHONE } from '../lab/chromium.ts'
 import { freePort } from '../lab/free-port.ts'
 import { missingTools } from '../lab/lab.ts'
@@ -84,6 +85,32 @@ describe.skipIf(missing !== null)(`the demo${missing ? ` (skipped: ${missing})` 
     await vera.keyboard.press('q')
     await typeLine(vera, 'monitor')
     await shown(vera, 'axis monitor')
+  })
+
+  step('1: Vera opens the panel of the mixing station, a desktop, and stops its pump', async () => {
+    const vera = await people['Vera Kowalski']?.context().newPage()
+    if (!vera) throw new Error('Vera is not here')
+    people['Vera at the panel'] = vera
+    await vera.goto(`${origin}/work`)
+    const visit = vera.getByRole('listitem').filter({ hasText: 'Tune the level control of tank T-301' })
+    await visit.getByRole('link', { name: 'Open session' }).click()
+    await vera.getByLabel('I have read this and accept it').check()
+    await vera.getByRole('button', { name: 'Open session' }).click()
+    await until(async () => (await colourAt(vera, 600, 10)) === COLOUR.title, 'the title bar is shown')
+    expect(await colourAt(vera, PUMP_LAMP.x, PUMP_LAMP.y)).toBe(COLOUR.running)
+    await clickAt(vera, BUTTONS.stop)
+    const lamp = () => colourAt(vera, PUMP_LAMP.x, PUMP_LAMP.y)
+    await until(async () => (await lamp()) === COLOUR.stopped, 'the pump is shown as stopped')
+    // Its keys: s starts it again.
+    await vera.keyboard.press('s')
+    await until(async () => (await lamp()) === COLOUR.running, 'the pump is shown as running')
+    await vera.getByRole('button', { name: 'End session' }).click()
+    await vera.getByRole('button', { name: 'End it now' }).click()
+    await vera.getByLabel('What was changed').fill('Nothing: pump stopped and started again')
+    await vera.getByRole('button', { name: 'Hand in' }).click()
+    await vera.getByText('Handed in.').waitFor()
+    delete people['Vera at the panel']
+    await vera.close()
   })
 
   step('2: Max reads the card on a narrow screen, narrows it, and signs with the demo passkey', async () => {
@@ -200,4 +227,31 @@ async function demoFolders(): Promise<string[]> {
     names.map(async (name) => ((await stat(join(tmpdir(), name)).catch(() => null)) ? name : null)),
   )
   return folders.filter((name) => name !== null).sort()
+}
+
+/** What the desktop on the page shows at a place of its own picture, 0xRRGGBB; null before there is any. */
+function colourAt(page: Page, x: number, y: number): Promise<number | null> {
+  return page.evaluate(
+    ([column, row]) => {
+      const canvas = document.querySelector<HTMLCanvasElement>('.screen-place canvas')
+      if (!canvas || canvas.width === 0) return null
+      const [red = 0, green = 0, blue = 0] =
+        canvas.getContext('2d')?.getImageData(column, row, 1, 1).data ?? []
+      return (red << 16) | (green << 8) | blue
+    },
+    [x, y] as const,
+  )
+}
+
+/** Clicks into the middle of a part of the picture, however large the page shows it. */
+async function clickAt(page: Page, area: Area): Promise<void> {
+  const canvas = page.locator('.screen-place canvas')
+  const box = await canvas.boundingBox()
+  const width = await canvas.evaluate((element) => (element as HTMLCanvasElement).width)
+  if (!box) throw new Error('there is no picture')
+  const scale = box.width / width
+  await page.mouse.click(
+    box.x + (area.x + area.width / 2) * scale,
+    box.y + (area.y + area.height / 2) * scale,
+  )
 }

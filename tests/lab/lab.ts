@@ -33,6 +33,13 @@ const TOOLS = {
   mc: { file: '/usr/bin/mc', packages: ['mc'] },
   iproute: { file: '/usr/sbin/ip', packages: ['iproute2'] },
   tcpdump: { file: '/usr/bin/tcpdump', packages: ['tcpdump'] },
+  tigervnc: {
+    file: '/usr/bin/Xtigervnc',
+    packages: ['tigervnc-standalone-server', 'tigervnc-tools', 'xauth'],
+  },
+  x11vnc: { file: '/usr/bin/x11vnc', packages: ['x11vnc', 'xvfb'] },
+  'x11-apps': { file: '/usr/bin/xwd', packages: ['x11-apps', 'x11-xserver-utils', 'xterm'] },
+  xdotool: { file: '/usr/bin/xdotool', packages: ['xdotool'] },
   'python-cryptography': {
     file: '/usr/lib/python3/dist-packages/cryptography/__init__.py',
     packages: ['python3', 'python3-cryptography'],

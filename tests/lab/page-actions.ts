@@ -44,7 +44,7 @@ export async function openSession(page: Page, requestId: string): Promise<string
   await page.getByLabel('I have read this and accept it').check()
   await page.getByRole('button', { name: 'Open session' }).click()
   const stepUp = page.getByRole('button', { name: 'Confirm with passkey' })
-  const inside = page.locator('.xterm-rows')
+  const inside = page.locator('.xterm-rows, .screen-place canvas').first()
   await stepUp.or(inside).first().waitFor()
   if (await stepUp.isVisible()) await stepUp.click()
   await inside.waitFor()
@@ -75,4 +75,38 @@ export async function typeLine(page: Page, line: string): Promise<void> {
   await page.locator('.xterm-helper-textarea').focus()
   await page.keyboard.type(line)
   await page.keyboard.press('Enter')
+}
+
+/** What the desktop on the page shows: RGBA rows of the whole of it, whatever its scale. Null before its first picture. */
+export async function desktopPicture(
+  page: Page,
+  where = '.screen-place canvas:not(.desktop-kept)',
+): Promise<{ width: number; height: number; pixels: Uint8Array } | null> {
+  const shown = await page.evaluate((selector) => {
+    const canvas = document.querySelector<HTMLCanvasElement>(selector)
+    if (!canvas || canvas.width === 0 || canvas.height === 0) return null
+    const { width, height } = canvas
+    const pixels = canvas.getContext('2d')?.getImageData(0, 0, width, height).data ?? new Uint8ClampedArray(0)
+    let text = ''
+    for (let at = 0; at < pixels.length; at += 0x8000)
+      text += String.fromCharCode(...pixels.subarray(at, at + 0x8000))
+    return { width, height, pixels: btoa(text) }
+  }, where)
+  return shown && { ...shown, pixels: Buffer.from(shown.pixels, 'base64') }
+}
+
+/** Where a pixel of the desktop lies on the page. */
+export async function desktopPoint(page: Page, x: number, y: number): Promise<{ x: number; y: number }> {
+  return await page.evaluate(
+    ([left, top]) => {
+      const canvas = document.querySelector<HTMLCanvasElement>('.screen-place canvas:not(.desktop-kept)')
+      const box = canvas?.getBoundingClientRect()
+      if (!canvas || !box) throw new Error('there is no desktop on this page')
+      return {
+        x: box.x + (left * box.width) / canvas.width,
+        y: box.y + (top * box.height) / canvas.height,
+      }
+    },
+    [x, y] as const,
+  )
 }

@@ -107,6 +107,8 @@ export interface ChunkPlan {
   t0: number
   t1: number
   fill?: (lines: AsciicastEncoder, header: SegmentHeader) => void
+  /** What stands in place of lines. */
+  content?: (header: SegmentHeader) => Buffer
   meta?: Partial<ChunkMeta>
   /** What the chunk really holds, from the lines that `fill` wrote. */
   forge?: (plain: Buffer) => ForgedContent
@@ -675,9 +677,10 @@ function buildSegment(plan: Plan, segmentPlan: SegmentPlan, prev: string | null,
   const sealer = new (isForged ? ForgingSealer : FrameSealer)(plan.sealKey ?? key, built.hh, nonce)
   const heads: AnchorHead[] = []
   const lines = new AsciicastEncoder()
-  const frames = segmentPlan.chunks.map(({ t0, t1, fill, meta, forge }) => {
+  const frames = segmentPlan.chunks.map(({ t0, t1, fill, content, meta, forge }) => {
     fill?.(lines, header)
-    const sealed = sealer.seal(lines.view(), { t0Ms: t0, t1Ms: t1, ...meta }, forge?.(lines.view()))
+    const plain = content?.(header) ?? lines.view()
+    const sealed = sealer.seal(plain, { t0Ms: t0, t1Ms: t1, ...meta }, forge?.(plain))
     lines.clear()
     heads.push({
       recording: ids.recording,

@@ -13,7 +13,7 @@ import { parseWrap, unwrapDataKey } from '../../recordings/format/wrap.ts'
 import type { RecorderOptions } from '../../recordings/recorder/api.ts'
 import { type ScreenModelPort, screenModelOver } from '../../recordings/screen-model/port.ts'
 import { type ScreenModelThread, startScreenModel } from '../../recordings/screen-model/start.ts'
-import { ContentChecker } from '../../recordings/verify/content.ts'
+import { contentChecker } from '../../recordings/verify/content.ts'
 
 export interface Keys {
   signing: { kid: string; key: KeyObject }
@@ -130,15 +130,19 @@ export interface OpenedSegment {
   bytes: number
 }
 
-/** Verifies, decrypts and parses one segment, as an auditor with the key would. Throws on any fault. */
-export async function openSegment(
-  spool: string,
-  recording: string,
-  stream: 'screen' | 'input',
-  segment: number,
-  key: Record<string, unknown>,
-  limit?: number,
-): Promise<OpenedSegment> {
+/** The screen's or input's segment and the key that opens it. */
+export interface SegmentAsked {
+  spool: string
+  recording: string
+  stream: 'screen' | 'input'
+  segment: number
+  key: Record<string, unknown>
+  /** Bytes that count; all of them when left out. */
+  limit?: number
+}
+
+/** Verifies and decrypts one segment, as an auditor with the key would. Throws on any fault. */
+export async function openChunks({ spool, recording, stream, segment, key, limit }: SegmentAsked) {
   const folder = join(spool, recording)
   const reader = new SegmentReader()
   const file = await readFile(join(folder, stream, `${segment}.spr`))
@@ -155,7 +159,7 @@ export async function openSegment(
   const dataKey = await unwrapDataKey(wrap.value, key)
   if (!dataKey.ok) throw new Error(dataKey.code)
   const opener = new FrameOpener(dataKey.value)
-  const checker = new ContentChecker(reader.header)
+  const checker = contentChecker(reader.header)
   const frames = reader.frames()
   const plain = frames.map((frame) => {
     const opened = opener.open(frame)
@@ -164,14 +168,28 @@ export async function openSegment(
     if (fault) throw new Error(`${fault.code}: ${fault.message}`)
     return opened.value
   })
+  return { header: reader.header, frames, plain, final: reader.final, bytes: file.length }
+}
+
+/** Parses a terminal's segment too. */
+export async function openSegment(
+  spool: string,
+  recording: string,
+  stream: 'screen' | 'input',
+  segment: number,
+  key: Record<string, unknown>,
+  limit?: number,
+): Promise<OpenedSegment> {
+  const asked = { spool, recording, stream, segment, key, ...(limit === undefined ? {} : { limit }) }
+  const { frames, plain, final, bytes } = await openChunks(asked)
   const lines = Buffer.concat(plain).toString('utf8').split('\n')
   if (lines.pop() !== '') throw new Error('the last line is not whole')
   return {
     flags: frames.map((frame) => frame.flags),
     header: JSON.parse(lines[0] ?? ''),
     events: lines.slice(1).map((line) => JSON.parse(line)),
-    final: reader.final,
-    bytes: file.length,
+    final,
+    bytes,
   }
 }
 

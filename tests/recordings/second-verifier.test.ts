@@ -6,8 +6,10 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { missingTools } from '../lab/lab.ts'
 import { PYTHON, PYTHON_VERIFIER, verifyWithBoth } from '../lab/verifiers.ts'
+import { wrapInput } from './cases/change.ts'
 import { CASES } from './cases/index.ts'
 import { keys, makeFixture, type Plan, trustOf } from './fixture.ts'
+import { desktop } from './fixture-desktop.ts'
 import { VECTORS, zipOf } from './make-vectors.ts'
 
 const missing = missingTools('python-cryptography')
@@ -67,6 +69,34 @@ describe.skipIf(missing.length > 0)(`the second verifier, in Python${why}`, () =
         },
       })
     }
+  })
+
+  it('agrees about pictures and keys that are spoilt before they are sealed, wherever that is', async () => {
+    let state = 7
+    const any = (below: number) => {
+      state = (state * 1_103_515_245 + 12_345) % 2 ** 31
+      return Math.floor((state / 2 ** 31) * below)
+    }
+    const verdicts = new Set<string>()
+    for (let round = 0; round < 60; round++) {
+      const spoil = (plain: Buffer) => {
+        const copy = Buffer.from(plain)
+        const at = any(copy.length)
+        copy[at] = [0, 0xff, any(256), (copy[at] ?? 0) ^ (1 << any(8))][any(4)] ?? 0
+        return any(6) === 0 ? copy.subarray(0, at) : copy
+      }
+      const plan = desktop(
+        (plans) => {
+          const { chunks } = plans[any(3)] ?? { chunks: [] }
+          const chunk = chunks[any(chunks.length)]
+          const content = chunk?.content
+          if (chunk && content) chunk.content = (header) => spoil(content(header))
+        },
+        { files: wrapInput(0) },
+      )
+      verdicts.add((await verified(plan)).ours.verdict)
+    }
+    expect([...verdicts].sort()).toEqual(['INVALID', 'VALID'])
   })
 
   it('refuses, as ours does, a trust file in which one name stands for two keys', async () => {

@@ -2,10 +2,10 @@ import { Checkbox, NativeSelect } from '@mantine/core'
 import { useState } from 'react'
 import type { AssetType, Criticality, EndingMode } from '../../broker/domain/words.ts'
 import type { Answer } from '../shared/api.ts'
+import { AreaField, ChoiceField, dayOf, endOfDay, FormDialog, TextField } from '../shared/forms.tsx'
 import { fieldError } from '../shared/kit.tsx'
 import { useAct, useRead } from '../shared/query.ts'
 import { ASSET_TYPE, CRITICALITY, ENDING } from '../shared/words.ts'
-import { AreaField, ChoiceField, dayOf, endOfDay, FormDialog, TextField } from './forms.tsx'
 
 type Asset = Answer<'GET /api/assets/:id'>
 const SCORES = ['safety', 'availability', 'integrity', 'confidentiality', 'regulatory'] as const

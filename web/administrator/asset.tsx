@@ -1,7 +1,10 @@
 import { Button, NativeSelect, PasswordInput, TextInput } from '@mantine/core'
 import { useState } from 'react'
-import { useParams } from 'react-router'
+import { Link, useParams } from 'react-router'
+import type { Protocol } from '../../broker/domain/words.ts'
 import type { Answer } from '../shared/api.ts'
+import { ExceptionForm, uncovered } from '../shared/exception-form.tsx'
+import { AreaField, ChoiceField, FormDialog, ReasonField, TextField } from '../shared/forms.tsx'
 import {
   ErrorNote,
   Fact,
@@ -16,9 +19,17 @@ import {
 } from '../shared/kit.tsx'
 import { useAct, useRead } from '../shared/query.ts'
 import { viewerZone } from '../shared/time.ts'
-import { assetType, CRITICALITY, ENDING, PROTOCOL } from '../shared/words.ts'
+import {
+  ALL_PROTOCOLS,
+  assetType,
+  CRITICALITY,
+  DEVIATION,
+  ENDING,
+  PROTOCOL,
+  VNC_AUTHENTICATION,
+  VNC_SECURITY,
+} from '../shared/words.ts'
 import { AssetForm } from './asset-form.tsx'
-import { AreaField, ChoiceField, FormDialog, ReasonField, TextField } from './forms.tsx'
 
 type Asset = Answer<'GET /api/assets/:id'>
 type Endpoint = Asset['endpoints'][number]
@@ -85,7 +96,7 @@ function AssetPage({ asset }: { asset: Asset }) {
       >
         {asset.endpoints.length === 0 ? <p className="dim">No endpoint yet.</p> : null}
         {asset.endpoints.map((endpoint) => (
-          <EndpointPart key={endpoint.id} endpoint={endpoint} />
+          <EndpointPart key={endpoint.id} asset={asset} endpoint={endpoint} />
         ))}
       </Section>
       {open === 'edit' ? <AssetForm asset={asset} close={close} done={() => undefined} /> : null}
@@ -96,43 +107,47 @@ function AssetPage({ asset }: { asset: Asset }) {
   )
 }
 
-function EndpointPart({ endpoint }: { endpoint: Endpoint }) {
+function EndpointPart({ asset, endpoint }: { asset: Asset; endpoint: Endpoint }) {
   const [account, setAccount] = useState<string | null>(null)
+  const withAccounts = endpoint.vnc?.authentication !== 'none'
   return (
     <article className="panel stack">
       <h3>
         {PROTOCOL[endpoint.protocol]}, port {endpoint.port}
       </h3>
-      <HostKey endpoint={endpoint} />
-      <div className="stack-tight">
-        <h3>Accounts</h3>
-        {endpoint.accounts.length === 0 ? <p className="dim">No account yet.</p> : null}
-        {endpoint.accounts.map((entry) => (
-          <div key={entry.name} className="row row-between">
-            <span className="mono">{entry.name}</span>
-            <span className="row">
-              <Status
-                tone={entry.credential === 'missing' ? 'attention' : 'normal'}
-                word={
-                  {
-                    password: 'Password in the vault',
-                    'private-key': 'Key in the vault',
-                    missing: 'No credential',
-                  }[entry.credential]
-                }
-              />
-              <Button variant="subtle" size="xs" onClick={() => setAccount(entry.name)}>
-                {entry.credential === 'missing' ? 'Set' : 'Replace'}
-              </Button>
-            </span>
+      {endpoint.vnc ? <Protection asset={asset} endpoint={endpoint} vnc={endpoint.vnc} /> : null}
+      <Identity endpoint={endpoint} />
+      {withAccounts ? (
+        <div className="stack-tight">
+          <h3>Accounts</h3>
+          {endpoint.accounts.length === 0 ? <p className="dim">No account yet.</p> : null}
+          {endpoint.accounts.map((entry) => (
+            <div key={entry.name} className="row row-between">
+              <span className="mono">{entry.name}</span>
+              <span className="row">
+                <Status
+                  tone={entry.credential === 'missing' ? 'attention' : 'normal'}
+                  word={
+                    {
+                      password: 'Password in the vault',
+                      'private-key': 'Key in the vault',
+                      missing: 'No credential',
+                    }[entry.credential]
+                  }
+                />
+                <Button variant="subtle" size="xs" onClick={() => setAccount(entry.name)}>
+                  {entry.credential === 'missing' ? 'Set' : 'Replace'}
+                </Button>
+              </span>
+            </div>
+          ))}
+          <div className="row">
+            <Button variant="default" size="xs" onClick={() => setAccount('')}>
+              Add account
+            </Button>
           </div>
-        ))}
-        <div className="row">
-          <Button variant="default" size="xs" onClick={() => setAccount('')}>
-            Add account
-          </Button>
         </div>
-      </div>
+      ) : null}
       {account !== null ? (
         <CredentialForm endpoint={endpoint} account={account} close={() => setAccount(null)} />
       ) : null}
@@ -140,37 +155,169 @@ function EndpointPart({ endpoint }: { endpoint: Endpoint }) {
   )
 }
 
+/** How a VNC endpoint is declared and was seen to be protected, what it lacks, and the exceptions for that. */
+function Protection({
+  asset,
+  endpoint,
+  vnc,
+}: {
+  asset: Asset
+  endpoint: Endpoint
+  vnc: NonNullable<Endpoint['vnc']>
+}) {
+  const [open, setOpen] = useState<'declare' | 'exception' | null>(null)
+  const close = () => setOpen(null)
+  const fits = vnc.seen?.security === vnc.security && vnc.seen.authentication === vnc.authentication
+  const missing = uncovered(endpoint)
+  return (
+    <div className="stack-tight">
+      <div className="row row-between">
+        <h3>Protection</h3>
+        <Status
+          tone={vnc.seen === null ? 'quiet' : fits ? 'normal' : 'alarm'}
+          word={
+            vnc.seen === null ? 'Not probed yet' : fits ? 'As the asset shows it' : 'The asset shows another'
+          }
+        />
+      </div>
+      <p>
+        {VNC_SECURITY[vnc.security]}. {VNC_AUTHENTICATION[vnc.authentication]}.
+      </p>
+      {vnc.seen ? (
+        <p className="dim small">
+          {fits
+            ? 'Seen'
+            : `Seen: ${VNC_SECURITY[vnc.seen.security]}. ${VNC_AUTHENTICATION[vnc.seen.authentication]}.`}{' '}
+          <When at={vnc.seen.at} zone={viewerZone()} />
+        </p>
+      ) : null}
+      {endpoint.deviations.map(({ kind, exception }) => (
+        <div key={kind} className="row row-between">
+          <span>{DEVIATION[kind].name}</span>
+          <Status
+            tone={exception?.state === 'open' ? 'normal' : 'attention'}
+            word={
+              exception === null ? (
+                'No exception'
+              ) : (
+                <>
+                  {exception.state === 'open' ? 'Exception ends ' : 'Exception expired '}
+                  <When at={exception.expiresAt} zone={viewerZone()} short />
+                </>
+              )
+            }
+          />
+        </div>
+      ))}
+      <div className="row">
+        <Button variant="default" size="xs" onClick={() => setOpen('declare')}>
+          Declare anew
+        </Button>
+        {endpoint.deviations.length > 0 ? (
+          <Button
+            variant={missing.length > 0 ? 'filled' : 'default'}
+            size="xs"
+            onClick={() => setOpen('exception')}
+          >
+            Open exception
+          </Button>
+        ) : null}
+        {endpoint.deviations.length > 0 ? <Link to="/exceptions">All exceptions</Link> : null}
+      </div>
+      {open === 'declare' ? <DeclareForm endpoint={endpoint} vnc={vnc} close={close} /> : null}
+      {open === 'exception' ? <ExceptionForm choices={[{ asset, endpoint }]} close={close} /> : null}
+    </div>
+  )
+}
+
+type Vnc = Pick<NonNullable<Endpoint['vnc']>, 'security' | 'authentication'>
+
+function VncFields({ vnc, set }: { vnc: Vnc; set: (vnc: Vnc) => void }) {
+  return (
+    <>
+      <ChoiceField
+        label="Connection"
+        value={vnc.security}
+        set={(value) => set({ ...vnc, security: value as Vnc['security'] })}
+        data={Object.entries(VNC_SECURITY).map(([value, label]) => ({ value, label }))}
+        path="security"
+      />
+      <ChoiceField
+        label="Password"
+        value={vnc.authentication}
+        set={(value) => set({ ...vnc, authentication: value as Vnc['authentication'] })}
+        data={Object.entries(VNC_AUTHENTICATION).map(([value, label]) => ({ value, label }))}
+        path="authentication"
+      />
+      {vnc.security !== 'x509' || vnc.authentication !== 'password' ? (
+        <Note tone="attention">
+          Nobody gets in over it without an exception that an operator of the site opens: with a reason, what
+          stands against it, an owner and an end.
+        </Note>
+      ) : null}
+    </>
+  )
+}
+
+function DeclareForm({ endpoint, vnc, close }: { endpoint: Endpoint; vnc: Vnc; close: () => void }) {
+  const [next, setNext] = useState<Vnc>({ security: vnc.security, authentication: vnc.authentication })
+  const [reason, setReason] = useState('')
+  const change = useAct('PATCH /api/endpoints/:id', close)
+  return (
+    <FormDialog
+      title="Declare how it is protected"
+      verb="Declare"
+      opened
+      close={close}
+      busy={change.isPending}
+      error={change.error}
+      submit={() => change.mutate({ params: { id: endpoint.id }, body: { ...next, reason } })}
+    >
+      <VncFields vnc={next} set={setNext} />
+      <p>Approvals that were given no longer count; a session that runs ends by the rule of its asset.</p>
+      <ReasonField value={reason} set={setReason} />
+    </FormDialog>
+  )
+}
+
 /** Fetched through the gateway, compared by a person with what the asset's owner says, then pinned. */
-function HostKey({ endpoint }: { endpoint: Endpoint }) {
+function Identity({ endpoint }: { endpoint: Endpoint }) {
   const [reason, setReason] = useState('')
   const probe = useAct('POST /api/endpoints/:id/identity/probe')
   const accept = useAct('POST /api/endpoints/:id/identity/accept', () => {
     setReason('')
     probe.reset()
   })
-  const seen = probe.data ?? (endpoint.identity.state === 'accepted' ? null : endpoint.identity.seen)
+  const { vnc } = endpoint
+  const pinnable = vnc === null || vnc.security === 'x509'
+  const noun = vnc === null ? 'key' : 'certificate'
+  const seen = !pinnable
+    ? null
+    : (probe.data?.identity ?? (endpoint.identity.state === 'accepted' ? null : endpoint.identity.seen))
   const known = endpoint.identity.accepted.some((key) => key.fingerprint === seen?.fingerprint)
   return (
     <div className="stack-tight">
-      <div className="row row-between">
-        <h3>Host key</h3>
-        <Status
-          tone={
-            { none: 'attention', accepted: 'normal', changed: 'alarm' }[endpoint.identity.state] as 'normal'
-          }
-          word={
-            { none: 'Not accepted yet', accepted: 'Pinned', changed: 'The asset showed another key' }[
-              endpoint.identity.state
-            ]
-          }
-        />
-      </div>
+      {pinnable ? (
+        <div className="row row-between">
+          <h3>{vnc === null ? 'Host key' : 'Certificate'}</h3>
+          <Status
+            tone={
+              { none: 'attention', accepted: 'normal', changed: 'alarm' }[endpoint.identity.state] as 'normal'
+            }
+            word={
+              { none: 'Not accepted yet', accepted: 'Pinned', changed: `The asset showed another ${noun}` }[
+                endpoint.identity.state
+              ]
+            }
+          />
+        </div>
+      ) : null}
       {endpoint.identity.accepted.map((key) => (
         <p key={key.fingerprint} className="mono small wrap-any">
           {key.algorithm} {key.fingerprint}
         </p>
       ))}
-      {endpoint.identity.seenAt ? (
+      {pinnable && endpoint.identity.seenAt ? (
         <p className="dim small">
           Last seen <When at={endpoint.identity.seenAt} zone={viewerZone()} />
         </p>
@@ -182,11 +329,11 @@ function HostKey({ endpoint }: { endpoint: Endpoint }) {
           loading={probe.isPending}
           onClick={() => probe.mutate({ params: { id: endpoint.id }, body: {} })}
         >
-          Fetch host key through the gateway
+          {vnc === null ? 'Fetch host key through the gateway' : 'Probe through the gateway'}
         </Button>
       </div>
       {probe.error ? <ErrorNote error={probe.error} /> : null}
-      {seen && known ? <Note tone="normal">The asset shows the pinned key.</Note> : null}
+      {seen && known ? <Note tone="normal">The asset shows the pinned {noun}.</Note> : null}
       {seen && !known ? (
         <form
           className="stack panel panel-tight"
@@ -204,7 +351,7 @@ function HostKey({ endpoint }: { endpoint: Endpoint }) {
               {seen.algorithm} {seen.fingerprint}
             </span>
             . Compare it with what is printed at the machine or what its owner tells you. Who pins an unknown
-            key may pin an attacker's.
+            one may pin an attacker's.
           </p>
           <TextInput
             label="How you compared it"
@@ -217,7 +364,7 @@ function HostKey({ endpoint }: { endpoint: Endpoint }) {
           {accept.error ? <ErrorNote error={accept.error} /> : null}
           <div>
             <Button type="submit" loading={accept.isPending}>
-              Pin this key
+              Pin this {noun}
             </Button>
           </div>
         </form>
@@ -235,7 +382,8 @@ function CredentialForm({
   account: string
   close: () => void
 }) {
-  const [name, setName] = useState(account)
+  const vnc = endpoint.protocol === 'vnc'
+  const [name, setName] = useState(account || (vnc ? 'vnc' : ''))
   const [kind, setKind] = useState<'password' | 'private-key'>('password')
   const [password, setPassword] = useState('')
   const [privateKey, setPrivateKey] = useState('')
@@ -259,7 +407,10 @@ function CredentialForm({
     >
       {account ? null : (
         <TextField
-          label="Account on the asset"
+          label={vnc ? 'Name for it here' : 'Account on the asset'}
+          {...(vnc
+            ? { description: 'VNC knows no accounts; the name only tells several passwords apart.' }
+            : {})}
           value={name}
           set={setName}
           required
@@ -268,20 +419,23 @@ function CredentialForm({
           path="account"
         />
       )}
-      <NativeSelect
-        label="Kind"
-        value={kind}
-        onChange={(event) =>
-          setKind(event.currentTarget.value === 'private-key' ? 'private-key' : 'password')
-        }
-        data={[
-          { value: 'password', label: 'Password' },
-          { value: 'private-key', label: 'Private key' },
-        ]}
-      />
+      {vnc ? null : (
+        <NativeSelect
+          label="Kind"
+          value={kind}
+          onChange={(event) =>
+            setKind(event.currentTarget.value === 'private-key' ? 'private-key' : 'password')
+          }
+          data={[
+            { value: 'password', label: 'Password' },
+            { value: 'private-key', label: 'Private key' },
+          ]}
+        />
+      )}
       {kind === 'password' ? (
         <PasswordInput
           label="Password"
+          {...(vnc ? { description: 'VNC authentication looks at the first 8 characters only.' } : {})}
           value={password}
           onChange={(event) => setPassword(event.currentTarget.value)}
           required
@@ -371,7 +525,9 @@ function ChooseGateway({ asset, close }: { asset: Asset; close: () => void }) {
 }
 
 function EndpointForm({ asset, close }: { asset: Asset; close: () => void }) {
+  const [protocol, setProtocol] = useState<Protocol>('ssh')
   const [port, setPort] = useState('22')
+  const [vnc, setVnc] = useState<Vnc>({ security: 'x509', authentication: 'password' })
   const add = useAct('POST /api/assets/:id/endpoints', close)
   return (
     <FormDialog
@@ -381,9 +537,25 @@ function EndpointForm({ asset, close }: { asset: Asset; close: () => void }) {
       close={close}
       busy={add.isPending}
       error={add.error}
-      submit={() => add.mutate({ params: { id: asset.id }, body: { protocol: 'ssh', port: Number(port) } })}
+      submit={() =>
+        add.mutate({
+          params: { id: asset.id },
+          body:
+            protocol === 'vnc' ? { protocol, port: Number(port), ...vnc } : { protocol, port: Number(port) },
+        })
+      }
     >
-      <NativeSelect label="Protocol" data={[{ value: 'ssh', label: PROTOCOL.ssh }]} />
+      <ChoiceField
+        label="Protocol"
+        value={protocol}
+        set={(value) => {
+          const next = value === 'vnc' ? 'vnc' : 'ssh'
+          setProtocol(next)
+          if (port === USUAL_PORT[protocol]) setPort(USUAL_PORT[next])
+        }}
+        data={ALL_PROTOCOLS.map((value) => ({ value, label: PROTOCOL[value] }))}
+        path="protocol"
+      />
       <TextField
         label="Port"
         inputMode="numeric"
@@ -393,6 +565,9 @@ function EndpointForm({ asset, close }: { asset: Asset; close: () => void }) {
         required
         path="port"
       />
+      {protocol === 'vnc' ? <VncFields vnc={vnc} set={setVnc} /> : null}
     </FormDialog>
   )
 }
+
+const USUAL_PORT: Record<Protocol, string> = { ssh: '22', vnc: '5900' }

@@ -19,9 +19,14 @@ export function Component() {
       title="Assets"
       lead="Targets with their zone, endpoints and credentials. An asset can be asked for once nothing is missing."
       actions={
-        <Button leftSection={<IconPlus size={17} aria-hidden />} onClick={() => setAdding(true)}>
-          Add asset
-        </Button>
+        <>
+          <Button component={Link} to="/exceptions" variant="default">
+            Exceptions
+          </Button>
+          <Button leftSection={<IconPlus size={17} aria-hidden />} onClick={() => setAdding(true)}>
+            Add asset
+          </Button>
+        </>
       }
       wide
     >

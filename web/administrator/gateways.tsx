@@ -3,6 +3,7 @@ import { IconPlus } from '@tabler/icons-react'
 import { useState } from 'react'
 import { useOutletContext } from 'react-router'
 import type { Answer } from '../shared/api.ts'
+import { ChoiceField, FormDialog, ReasonField, TextField } from '../shared/forms.tsx'
 import {
   Empty,
   Fact,
@@ -19,7 +20,6 @@ import {
 import { hasRole, type Me } from '../shared/me.ts'
 import { useAct, useRead } from '../shared/query.ts'
 import { instantTimes, viewerZone } from '../shared/time.ts'
-import { ChoiceField, FormDialog, ReasonField, TextField } from './forms.tsx'
 
 type Gateway = Answer<'GET /api/gateways'>[number]
 const STATE = {
@@ -54,13 +54,15 @@ export function Component() {
             {data.restore ? (
               <Note tone="alarm">
                 <p>
-                  <strong>No new session opens: a backup was restored.</strong> It is of{' '}
-                  <When at={data.restore.backupAt} zone={viewerZone()} />, and what was taken away since is in
+                  <strong>No new session opens: a backup was restored.</strong> It was made{' '}
+                  <When at={data.restore.backupAt} zone={viewerZone()} />. What was taken away since is in
                   force again. Revoke gateways, disable people and vendors, withdraw approvals and stop
                   requests again, then confirm it.
                 </p>
                 {hasRole(me, 'administrator') ? (
-                  <Button onClick={() => setConfirming(true)}>Confirm</Button>
+                  <Button mt="xs" onClick={() => setConfirming(true)}>
+                    Confirm
+                  </Button>
                 ) : null}
               </Note>
             ) : null}
@@ -98,10 +100,12 @@ export function Component() {
                         <td className="num-cell">
                           {gateway.sessions ?? '—'}
                           {gateway.workers && gateway.workers.running < gateway.workers.configured ? (
-                            <Status
-                              tone="alarm"
-                              word={`${gateway.workers.running} of ${gateway.workers.configured} session threads`}
-                            />
+                            <div>
+                              <Status
+                                tone="alarm"
+                                word={`${gateway.workers.running} of ${gateway.workers.configured} session threads`}
+                              />
+                            </div>
                           ) : null}
                         </td>
                         <td className="num-cell">

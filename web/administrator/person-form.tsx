@@ -2,10 +2,10 @@ import { Button, Modal, NativeSelect } from '@mantine/core'
 import { useState } from 'react'
 import type { Role } from '../../broker/domain/words.ts'
 import type { Answer } from '../shared/api.ts'
+import { ChoiceField, endOfDay, FormDialog, TextField } from '../shared/forms.tsx'
 import { ShownOnce } from '../shared/kit.tsx'
 import { useAct, useRead } from '../shared/query.ts'
 import { ROLE } from '../shared/words.ts'
-import { ChoiceField, endOfDay, FormDialog, TextField } from './forms.tsx'
 
 type Vendor = Answer<'GET /api/vendors'>[number]
 export interface HeldRole {

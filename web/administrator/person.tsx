@@ -2,6 +2,7 @@ import { Button, Modal, TextInput } from '@mantine/core'
 import { useState } from 'react'
 import { useParams, useSearchParams } from 'react-router'
 import type { Answer } from '../shared/api.ts'
+import { dayOf, endOfDay, FormDialog, ReasonField, TextField } from '../shared/forms.tsx'
 import {
   Empty,
   ErrorNote,
@@ -17,7 +18,6 @@ import {
 import { useAct, useRead } from '../shared/query.ts'
 import { viewerZone } from '../shared/time.ts'
 import { ROLE } from '../shared/words.ts'
-import { dayOf, endOfDay, FormDialog, ReasonField, TextField } from './forms.tsx'
 import { type HeldRole, RolePicker } from './person-form.tsx'
 
 type Person = Answer<'GET /api/people'>['items'][number]

@@ -1,10 +1,10 @@
 import { Button, Checkbox } from '@mantine/core'
 import { useState } from 'react'
 import type { Criticality, Role } from '../../broker/domain/words.ts'
+import { ChoiceField, FormDialog, ReasonField } from '../shared/forms.tsx'
 import { Empty, Page, Section, Shown, TableFrame } from '../shared/kit.tsx'
 import { useAct, useRead } from '../shared/query.ts'
 import { CRITICALITY, ROLE } from '../shared/words.ts'
-import { ChoiceField, FormDialog, ReasonField } from './forms.tsx'
 
 interface Editing {
   siteId: string

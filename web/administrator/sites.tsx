@@ -1,11 +1,12 @@
 import { Button, Checkbox } from '@mantine/core'
 import { IconArrowRight, IconPlus } from '@tabler/icons-react'
 import { useState } from 'react'
+import type { Protocol } from '../../broker/domain/words.ts'
 import type { Answer } from '../shared/api.ts'
-import { Empty, Page, Section, Shown, Status } from '../shared/kit.tsx'
+import { AreaField, ChoiceField, FormDialog, ReasonField, TextField } from '../shared/forms.tsx'
+import { Empty, fieldError, Page, Section, Shown, Status } from '../shared/kit.tsx'
 import { useAct, useRead } from '../shared/query.ts'
-import { PROTOCOL } from '../shared/words.ts'
-import { AreaField, ChoiceField, FormDialog, ReasonField, TextField } from './forms.tsx'
+import { ALL_PROTOCOLS, PROTOCOL } from '../shared/words.ts'
 
 type Site = Answer<'GET /api/sites'>[number]
 type Zone = Answer<'GET /api/zones'>[number]
@@ -206,6 +207,7 @@ function ConduitForm({ site, zones, close }: { site: Site; zones: Zone[]; close:
   const [name, setName] = useState('')
   const [from, setFrom] = useState(zones[0]?.id ?? '')
   const [to, setTo] = useState(zones[1]?.id ?? '')
+  const [protocols, setProtocols] = useState<Protocol[]>(['ssh'])
   const add = useAct('POST /api/conduits', close)
   const choices = zones.map((zone) => ({ value: zone.id, label: zone.name }))
   return (
@@ -217,7 +219,7 @@ function ConduitForm({ site, zones, close }: { site: Site; zones: Zone[]; close:
       busy={add.isPending}
       error={add.error}
       submit={() =>
-        add.mutate({ body: { siteId: site.id, name, fromZoneId: from, toZoneId: to, protocols: ['ssh'] } })
+        add.mutate({ body: { siteId: site.id, name, fromZoneId: from, toZoneId: to, protocols } })
       }
     >
       <TextField label="Name" value={name} set={setName} required path="name" />
@@ -229,7 +231,28 @@ function ConduitForm({ site, zones, close }: { site: Site; zones: Zone[]; close:
         path="fromZoneId"
       />
       <ChoiceField label="To (the asset's zone)" value={to} set={setTo} data={choices} path="toZoneId" />
-      <Checkbox label={PROTOCOL.ssh} checked readOnly />
+      <fieldset>
+        <legend>Carries</legend>
+        <div className="stack-tight">
+          {ALL_PROTOCOLS.map((protocol) => (
+            <Checkbox
+              key={protocol}
+              label={PROTOCOL[protocol]}
+              checked={protocols.includes(protocol)}
+              onChange={(event) =>
+                setProtocols(
+                  event.currentTarget.checked
+                    ? [...protocols, protocol]
+                    : protocols.filter((other) => other !== protocol),
+                )
+              }
+            />
+          ))}
+        </div>
+        {fieldError(add.error, 'protocols') ? (
+          <p className="field-error">{fieldError(add.error, 'protocols')}</p>
+        ) : null}
+      </fieldset>
     </FormDialog>
   )
 }

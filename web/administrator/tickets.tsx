@@ -1,5 +1,6 @@
 import { Button, FileButton, NativeSelect, Textarea } from '@mantine/core'
 import { useState } from 'react'
+import { FormDialog, TextField } from '../shared/forms.tsx'
 import {
   Empty,
   ErrorNote,
@@ -15,7 +16,6 @@ import {
 import { useAct, useRead } from '../shared/query.ts'
 import { viewerZone, windowTimes } from '../shared/time.ts'
 import { TICKET_STATE } from '../shared/words.ts'
-import { FormDialog, TextField } from './forms.tsx'
 
 export function Component() {
   const keys = useRead('GET /api/ticket-keys', {})

@@ -14,6 +14,7 @@ import { WindowBar } from '../shared/window-bar.tsx'
 import {
   assetType,
   CRITICALITY,
+  DEVIATION,
   ENDING,
   FEATURE,
   FEATURE_SHORT,
@@ -186,6 +187,37 @@ function Card({ request }: { request: Request }) {
           </p>
           <p className="dim">{ENDING[request.ending.mode]}</p>
         </Part>
+        {request.deviations.length > 0 ? (
+          <Part name="Exception">
+            <div className="stack">
+              {request.deviations.map(({ kind, exception }) => (
+                <div key={kind} className="stack-tight">
+                  <div>
+                    <Status tone="attention" word={DEVIATION[kind].name} />
+                  </div>
+                  <p>{DEVIATION[kind].means}</p>
+                  {exception === null ? (
+                    <p>No exception is open: an operator of the site opens one before anybody can approve.</p>
+                  ) : (
+                    <>
+                      <p>
+                        <span className="dim">Stands against it:</span> {exception.compensatingControl}
+                      </p>
+                      <p>
+                        <span className="dim">Why:</span> {exception.reason}
+                      </p>
+                      <p className="dim">
+                        {exception.owner} answers for it.{' '}
+                        {ms(exception.expiresAt) > now ? 'It ends' : 'It ended'}{' '}
+                        <When at={exception.expiresAt} zone={zone} />
+                      </p>
+                    </>
+                  )}
+                </div>
+              ))}
+            </div>
+          </Part>
+        ) : null}
         {request.risks.length > 0 ? (
           <Part name="Risk">
             <ul className="risks">

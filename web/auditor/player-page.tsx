@@ -1,4 +1,4 @@
-import { Button, TextInput } from '@mantine/core'
+import { Button, Checkbox, TextInput } from '@mantine/core'
 import {
   IconCircleCheck,
   IconCircleX,
@@ -6,6 +6,8 @@ import {
   IconMinus,
   IconPlayerPauseFilled,
   IconPlayerPlayFilled,
+  IconPlayerTrackNextFilled,
+  IconPlayerTrackPrevFilled,
   IconPlus,
   IconSearch,
   IconShieldCheck,
@@ -17,9 +19,13 @@ import { ErrorNote, Fact, Facts, Instant, Note, Page, Shown, Status } from '../s
 import { useAct, useRead } from '../shared/query.ts'
 import { clockSeconds, countdown, length, viewerZone } from '../shared/time.ts'
 import { CRITICALITY, SESSION_END } from '../shared/words.ts'
+import { DesktopDriver } from './desktop-driver.ts'
+import { DesktopStage } from './desktop-stage.tsx'
 import { PackageDialog } from './package-dialog.tsx'
 import { Stage } from './player.tsx'
-import { type DriverState, SegmentDriver } from './segment-driver.ts'
+import { ReplayChannel } from './replay-channel.ts'
+import { SegmentDriver } from './segment-driver.ts'
+import type { DriverState } from './segment-player.ts'
 import { Timeline } from './timeline.tsx'
 import './player.css'
 
@@ -48,19 +54,15 @@ function Player({ recording }: { recording: Recording }) {
   const [packing, setPacking] = useState(false)
   const searchField = useRef<HTMLInputElement>(null)
   const zone = session.data?.asset.site.timeZone ?? viewerZone()
-  const driver = useMemo(() => {
-    const made = new SegmentDriver(
-      recording,
-      async (segment) =>
-        (
-          await callRaw('GET /api/recordings/:id/screen/:segment', { params: { id: recording.id, segment } })
-        ).text(),
-      setState,
-    )
-    if (startAt > 0) void made.seek(startAt)
+  const { driver, stage } = useMemo(() => {
+    const made = playerOf(recording, setState)
+    // A terminal asks for its first picture itself, when asciinema-player is ready.
+    if (startAt > 0 || recording.media === 'desktop') void made.driver.seek(startAt)
     return made
   }, [recording, startAt])
 
+  // A player that nobody looks at any more fetches nothing: each segment fetched is an entry in the log.
+  useEffect(() => () => void driver.pause(), [driver])
   useEffect(() => {
     const timer = setInterval(() => setNow(driver.timeMs), 100)
     return () => clearInterval(timer)
@@ -70,10 +72,11 @@ function Player({ recording }: { recording: Recording }) {
     setNow(timeMs)
   }
   const speed = state?.speed ?? 1
-  const step = (by: 1 | -1) => {
+  const changeSpeed = (by: 1 | -1) => {
     const at = SPEEDS.indexOf(speed)
     driver.setSpeed(SPEEDS[Math.min(SPEEDS.length - 1, Math.max(0, at + by))] ?? 1)
   }
+  const step = (by: 1 | -1) => void driver.step(by).then(() => setNow(driver.timeMs))
   const toggle = () => void (state?.playing ? driver.pause() : driver.play())
 
   useEffect(() => {
@@ -92,9 +95,11 @@ function Player({ recording }: { recording: Recording }) {
       const does = new Map<string, () => void>([
         ['ArrowLeft', () => seek(driver.timeMs - jump)],
         ['ArrowRight', () => seek(driver.timeMs + jump)],
-        ['+', () => step(1)],
-        ['=', () => step(1)],
-        ['-', () => step(-1)],
+        ['.', () => step(1)],
+        [',', () => step(-1)],
+        ['+', () => changeSpeed(1)],
+        ['=', () => changeSpeed(1)],
+        ['-', () => changeSpeed(-1)],
         ['/', () => searchField.current?.focus()],
       ])
       // On a button Space presses that button.
@@ -110,6 +115,7 @@ function Player({ recording }: { recording: Recording }) {
   })
 
   const started = new Date(recording.startedAt).getTime()
+  const isDesktop = recording.media === 'desktop'
   return (
     <Page
       title={session.data ? `${session.data.asset.name}, ${session.data.person.name}` : 'Recording'}
@@ -129,7 +135,7 @@ function Player({ recording }: { recording: Recording }) {
       <div className="player">
         <div className="player-main">
           <div className="stage-frame">
-            <Stage driver={driver} />
+            {stage}
             {state?.error ? (
               <div className="stage-error">
                 <ErrorNote error={state.error} again={() => seek(now)} />
@@ -160,35 +166,68 @@ function Player({ recording }: { recording: Recording }) {
             >
               {state?.playing ? 'Pause' : 'Play'}
             </Button>
+            <div className="row">
+              <Button variant="default" onClick={() => step(-1)} aria-label="Change before">
+                <IconPlayerTrackPrevFilled size={16} aria-hidden />
+              </Button>
+              <Button variant="default" onClick={() => step(1)} aria-label="Next change">
+                <IconPlayerTrackNextFilled size={16} aria-hidden />
+              </Button>
+            </div>
             <span className="num">
               {countdown(now)} / {countdown(recording.durationMs)}
             </span>
             <span className="dim num">{clockSeconds(started + now, zone)} plant time</span>
             <span className="grow" />
+            <Checkbox
+              label="Skip idle"
+              checked={state?.skipsIdle === true}
+              onChange={(event) => driver.setSkipsIdle(event.currentTarget.checked)}
+            />
             <fieldset className="row" aria-label="Speed">
-              <Button variant="default" onClick={() => step(-1)} aria-label="Slower">
+              <Button variant="default" onClick={() => changeSpeed(-1)} aria-label="Slower">
                 <IconMinus size={16} aria-hidden />
               </Button>
               <span className="num speed">{speed}x</span>
-              <Button variant="default" onClick={() => step(1)} aria-label="Faster">
+              <Button variant="default" onClick={() => changeSpeed(1)} aria-label="Faster">
                 <IconPlus size={16} aria-hidden />
               </Button>
             </fieldset>
           </div>
           <p className="dim small">
-            Space plays and pauses, arrows jump 5 s (with Shift a minute), + and - change the speed, /
-            searches.
+            Space plays and pauses, arrows jump 5 s (with Shift a minute), comma and full stop go to the
+            change before and the next one, + and - change the speed{isDesktop ? '' : ', / searches'}.
           </p>
         </div>
         <aside className="player-side">
           <Seal recording={recording} zone={zone} />
-          <TextList recording={recording} zone={zone} nowMs={now} seek={seek} field={searchField} />
+          {isDesktop ? null : (
+            <TextList recording={recording} zone={zone} nowMs={now} seek={seek} field={searchField} />
+          )}
         </aside>
       </div>
       {session.data ? <About session={session.data} zone={zone} /> : null}
       <PackageDialog recordingId={recording.id} opened={packing} close={() => setPacking(false)} />
     </Page>
   )
+}
+
+/** The driver and the stage of a recording's medium. */
+function playerOf(recording: Recording, watch: (state: DriverState) => void) {
+  const read = (segment: number) =>
+    callRaw('GET /api/recordings/:id/screen/:segment', { params: { id: recording.id, segment } })
+  if (recording.media === 'desktop') {
+    const channel = new ReplayChannel()
+    const driver = new DesktopDriver(
+      recording,
+      async (segment) => (await read(segment)).arrayBuffer(),
+      channel,
+      watch,
+    )
+    return { driver, stage: <DesktopStage channel={channel} /> }
+  }
+  const driver = new SegmentDriver(recording, async (segment) => (await read(segment)).text(), watch)
+  return { driver, stage: <Stage driver={driver} /> }
 }
 
 function About({ session, zone }: { session: Session; zone: string }) {

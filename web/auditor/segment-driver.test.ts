@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { type DriverState, parseSegment, SegmentDriver } from './segment-driver.ts'
+import { parseSegment, SegmentDriver } from './segment-driver.ts'
+import type { DriverState } from './segment-player.ts'
 
 /** An eight-hour recording of 96 segments of five minutes; each repaints its screen first. */
 const FIVE = 300_000
@@ -121,6 +122,36 @@ describe('the player driver', () => {
     driver.pause()
     await pass(10_000)
     expect(driver.timeMs).toBeCloseTo(50_000, -2)
+  })
+
+  it('steps from change to change, over the ends of segments too', async () => {
+    const { driver, output, states } = setUp()
+    await driver.seek(FIVE + 100_000)
+    await driver.play()
+    await driver.step(1)
+    expect(states.at(-1)?.playing).toBe(false)
+    expect(driver.timeMs).toBe(FIVE + 120_000)
+    await driver.step(1)
+    expect(output().join('')).toContain('<b 1>')
+    await driver.step(1)
+    expect(driver.timeMs).toBe(2 * FIVE)
+    await driver.step(-1)
+    expect(driver.timeMs).toBe(2 * FIVE - 1)
+    await driver.step(-1)
+    expect(driver.timeMs).toBe(FIVE + 180_000)
+  })
+
+  it('passes over long stillness, and shows its last second', async () => {
+    const { driver, pass, output } = setUp()
+    await driver.seek(0)
+    driver.setSkipsIdle(true)
+    await driver.play()
+    await pass(900)
+    expect(output()).toEqual(['<frame 0>'])
+    await pass(200)
+    expect(output()).toEqual(['<frame 0>', '<a 0>'])
+    await pass(3_400)
+    expect(output().at(-1)).toBe('<frame 1>')
   })
 
   it('shows only the last of two seeks that overtake each other', async () => {

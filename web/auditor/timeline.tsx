@@ -84,7 +84,9 @@ export function Timeline(props: {
       </div>
       <p className="timeline-key dim small">
         <i className="key activity-key-output" aria-hidden /> Screen{' '}
-        <i className="key activity-key-input" aria-hidden /> Keys, counted only: what was typed stays sealed
+        <i className="key activity-key-input" aria-hidden />{' '}
+        {recording.media === 'desktop' ? 'Keys and pointer' : 'Keys'}, counted only: what was typed stays
+        sealed
       </p>
       {recording.markers.length > 0 ? (
         <ul className="markers">

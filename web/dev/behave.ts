@@ -84,7 +84,7 @@ const steps: Record<string, (fixture: Fixture) => Promise<void>> = {
     await page.getByText('Paste 2 lines?').waitFor()
     await page.getByRole('button', { name: 'Do not paste' }).click()
     await page.evaluate(
-      "document.querySelector('.terminal-place').dispatchEvent(new ClipboardEvent('copy', { bubbles: true, cancelable: true }))",
+      "document.querySelector('.screen-place').dispatchEvent(new ClipboardEvent('copy', { bubbles: true, cancelable: true }))",
     )
     await page.getByText('Copying out of this session was not approved.').waitFor()
     fixture.push({

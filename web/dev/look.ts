@@ -2,7 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
-import { assets, liveSessionId, past, people, type RoleName, requests } from './plant.ts'
+import { assets, liveSessionId, panel, past, people, type RoleName, requests } from './plant.ts'
 import { type Fixture, startFixture } from './server.ts'
 
 /**
@@ -171,6 +171,34 @@ const views: View[] = [
   },
   { name: 'watch', role: 'operator', path: `/sessions/${liveSessionId}/watch`, wait: '.xterm-rows' },
   { name: 'assets', role: 'operator', path: '/assets' },
+  { name: 'exceptions', role: 'operator', path: '/exceptions' },
+  { name: 'exceptions-all', role: 'auditor', path: '/exceptions?state=all' },
+  {
+    name: 'exceptions-empty',
+    role: 'operator',
+    path: '/exceptions',
+    before: (f) => {
+      f.empty = true
+    },
+  },
+  {
+    name: 'exceptions-open',
+    role: 'operator',
+    path: '/exceptions',
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Open exception' }).click()
+      await page.waitForTimeout(400)
+    },
+  },
+  {
+    name: 'exceptions-close',
+    role: 'operator',
+    path: '/exceptions',
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Close', exact: true }).first().click()
+      await page.waitForTimeout(400)
+    },
+  },
   { name: 'sessions', role: 'auditor', path: '/sessions' },
   { name: 'session-page', role: 'auditor', path: `/sessions/${past[1]?.id}` },
   {
@@ -180,6 +208,16 @@ const views: View[] = [
     wait: '.ap-term',
     act: async (page) => {
       await page.getByRole('button', { name: 'Verify now' }).click()
+      await page.waitForTimeout(1200)
+    },
+  },
+  {
+    name: 'player-desktop',
+    role: 'auditor',
+    path: `/recordings/${past[4]?.recordingId}?t=200`,
+    wait: '.stage canvas',
+    act: async (page) => {
+      await page.getByText('Skip idle').click()
       await page.waitForTimeout(1200)
     },
   },
@@ -204,6 +242,27 @@ const views: View[] = [
   },
   { name: 'admin-assets', role: 'administrator', path: '/admin/assets' },
   { name: 'admin-asset', role: 'administrator', path: `/admin/assets/${assets[4]?.id}` },
+  { name: 'admin-asset-vnc', role: 'administrator', path: `/admin/assets/${panel.id}` },
+  {
+    name: 'admin-endpoint-form',
+    role: 'administrator',
+    path: `/admin/assets/${panel.id}`,
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Add endpoint' }).click()
+      await page.getByLabel('Protocol').selectOption('vnc')
+      await page.getByLabel('Connection').selectOption('anonymous-tls')
+      await page.waitForTimeout(300)
+    },
+  },
+  {
+    name: 'admin-vnc-password',
+    role: 'administrator',
+    path: `/admin/assets/${panel.id}`,
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Replace' }).click()
+      await page.waitForTimeout(300)
+    },
+  },
   { name: 'admin-sites', role: 'administrator', path: '/admin/sites' },
   { name: 'admin-people', role: 'administrator', path: '/admin/people' },
   { name: 'admin-person', role: 'administrator', path: `/admin/people/${people.maria.id}` },
@@ -219,6 +278,26 @@ const views: View[] = [
   { name: 'admin-rules', role: 'administrator', path: '/admin/rules' },
   { name: 'admin-tickets', role: 'administrator', path: '/admin/tickets' },
   { name: 'admin-gateways', role: 'administrator', path: '/admin/gateways' },
+  {
+    name: 'admin-gateways-restored',
+    role: 'administrator',
+    path: '/admin/gateways',
+    before: (f) => {
+      f.restored = true
+    },
+  },
+  {
+    name: 'admin-gateways-confirm',
+    role: 'administrator',
+    path: '/admin/gateways',
+    before: (f) => {
+      f.restored = true
+    },
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Confirm' }).click()
+      await page.getByRole('dialog').waitFor()
+    },
+  },
 ]
 
 interface Violation {

@@ -64,10 +64,24 @@ export function me(role: RoleName, options: { alarms?: boolean } = {}): Me {
             kind: 'storage',
             message: 'Recording store below its reserve at Gary rolling mill: no new session opens there.',
             since: iso(now - 23 * M),
+            acknowledgedBy: null,
+          },
+          {
+            id: newId(),
+            kind: 'clock',
+            message: 'The clock of gw-falkensee-1 is 41 s apart from the broker’s.',
+            since: iso(now - 90 * M),
+            acknowledgedBy: 'Peter Hagen',
           },
         ]
       : [],
   }
+}
+
+const at = <T>(list: readonly T[], place: number): T => {
+  const found = list[place]
+  if (found === undefined) throw new RangeError('fixture')
+  return found
 }
 
 const ending = { mode: 'operator-confirm' as const, holdSeconds: 1800, inputDuringGrace: false }
@@ -133,6 +147,8 @@ function asset(
         id: newId(),
         protocol: 'ssh',
         port: 22,
+        vnc: null,
+        deviations: [],
         accounts: [{ name: 'service', credential: complete ? 'private-key' : 'missing' }],
         identity: {
           state: complete ? 'accepted' : 'none',
@@ -153,10 +169,81 @@ function asset(
     ],
   }
 }
-const at = <T>(list: readonly T[], place: number): T => {
-  const found = list[place]
-  if (found === undefined) throw new RangeError('fixture')
-  return found
+export type Exception = Answer<'GET /api/exceptions'>['items'][number]
+const DAY = 24 * H
+/** A panel that knows no encryption: one deviation accepted for a while, one not. */
+export const panel: Asset = {
+  ...asset(
+    'Press 2, operator panel',
+    'hmi',
+    'C3',
+    'Touch panel at the press, software of 2009',
+    'Press line',
+    'R. Albrecht',
+  ),
+  incomplete: ['an exception for no server identity (vnc port 5900)'],
+  endpoints: [
+    {
+      id: newId(),
+      protocol: 'vnc',
+      port: 5900,
+      vnc: {
+        security: 'plain',
+        authentication: 'password',
+        seen: { security: 'plain', authentication: 'password', at: iso(now - 3 * H) },
+      },
+      deviations: [
+        {
+          kind: 'no-encryption',
+          exception: { id: newId(), state: 'open', expiresAt: iso(now + 21 * DAY) },
+        },
+        { kind: 'no-server-identity', exception: null },
+      ],
+      accounts: [{ name: 'vnc', credential: 'password' }],
+      identity: { state: 'none', accepted: [], seen: null, seenAt: null },
+    },
+  ],
+}
+assets.push(panel)
+
+export const exceptions: Exception[] = [
+  exception('no-encryption', {}),
+  exception('no-authentication', {
+    asset: { id: at(assets, 0).id, name: at(assets, 0).name },
+    reason: 'The teach pendant has no password; its maker gives none.',
+    expiresAt: iso(now + 140 * DAY),
+    owner: { ...people.maria, enabled: true },
+  }),
+  exception('no-server-identity', {
+    asset: { id: at(assets, 4).id, name: at(assets, 4).name },
+    state: 'expired',
+    expiresAt: iso(now - 2 * DAY),
+    owner: { ...people.jonas, enabled: false },
+  }),
+  exception('no-encryption', {
+    asset: { id: at(assets, 3).id, name: at(assets, 3).name },
+    state: 'closed',
+    closed: { at: iso(now - 9 * DAY), by: people.jonas, reason: 'The station got a certificate' },
+  }),
+]
+function exception(kind: Exception['kind'], more: Partial<Exception>): Exception {
+  return {
+    id: newId(),
+    site: berlin,
+    asset: { id: panel.id, name: panel.name },
+    endpoint: { id: at(panel.endpoints, 0).id, protocol: 'vnc', port: 5900 },
+    kind,
+    state: 'open',
+    counts: true,
+    reason: 'The panel knows no encryption; its successor comes with the refit of the line in spring.',
+    compensatingControl: 'In a network of its own with the gateway; no other port leads there.',
+    owner: { id: newId(), name: 'Rolf Albrecht', enabled: true },
+    expiresAt: iso(now + 21 * DAY),
+    openedAt: iso(now - 60 * DAY),
+    openedBy: people.jonas,
+    closed: null,
+    ...more,
+  }
 }
 
 export const ticket = (key: string, title: string, from: number, to: number): Request['ticket'] => ({
@@ -202,6 +289,7 @@ function request(
     hazard: at(assets, index).hazard,
     zonePath: `Enterprise DMZ › Plant DMZ › ${at(assets, index).zone.name}`,
     endpoint: { id: at(at(assets, index).endpoints, 0).id, protocol: 'ssh' },
+    deviations: [],
     account: 'service',
     features: ['clipboard-paste'],
     purpose,
@@ -313,6 +401,19 @@ export const requests: Request[] = [
         },
       ],
       features: ['clipboard-copy', 'clipboard-paste'],
+      deviations: [
+        {
+          kind: 'no-encryption',
+          exception: {
+            reason:
+              'The panel knows no encryption; its successor comes with the refit of the line in spring.',
+            compensatingControl: 'In a network of its own with the gateway; no other port leads there.',
+            owner: 'Rolf Albrecht',
+            expiresAt: iso(now + 21 * 24 * H),
+          },
+        },
+        { kind: 'no-server-identity', exception: null },
+      ],
       decision: {
         permitted: false,
         until: null,

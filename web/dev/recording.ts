@@ -42,13 +42,16 @@ export function segmentText(number: number): string {
   return `${JSON.stringify({ version: 2, width: 96, height: 26 })}\n${events.join('\n')}\n`
 }
 
+/** One of them shows a panel. */
+export const isDesktop = (id: string) => past[4]?.recordingId === id
+
 export function recording(id: string): Answer<'GET /api/recordings/:id'> {
   const session = past.find((one) => one.recordingId === id) ?? past[1]
   if (!session) throw new RangeError('fixture')
   return {
     id,
     sessionId: session.id,
-    media: 'terminal',
+    media: isDesktop(id) ? 'desktop' : 'terminal',
     state: session.recording === 'recovered' ? 'recovered' : 'complete',
     durationMs: DURATION,
     startedAt: session.startedAt ?? iso(Date.now()),

@@ -4,9 +4,11 @@ import { extname, join, normalize } from 'node:path'
 import { type WebSocket, WebSocketServer } from 'ws'
 import type { Answer, RouteKey } from '../../broker/contract/api/index.ts'
 import type { TerminalDown, TerminalUp } from '../../broker/contract/terminal.ts'
+import { desktopSegment } from './desktop-recording.ts'
 import {
   assets,
   berlin,
+  exceptions,
   extension,
   gary,
   H,
@@ -25,7 +27,7 @@ import {
   ticket,
   vendors,
 } from './plant.ts'
-import { recording, segmentText, textLines } from './recording.ts'
+import { isDesktop, recording, segmentText, textLines } from './recording.ts'
 
 /**
  * A stand-in for the broker, for looking at the pages while they are made: fixed answers typed by the contract, the
@@ -37,6 +39,8 @@ export interface Fixture {
   /** Empty lists everywhere. */
   empty: boolean
   alarms: boolean
+  /** A backup was restored, and a gateway has lost one of its threads. */
+  restored: boolean
   signedIn: boolean
   /** The next opening of a session asks for a fresh sign-in. */
   stepUp: boolean
@@ -59,7 +63,9 @@ const TYPES: Record<string, string> = {
 }
 
 type Given = { params: Record<string, string>; query: URLSearchParams; body: Record<string, unknown> }
-type Answers = { [K in RouteKey]?: (given: Given) => Answer<K> extends 'raw' ? string : Answer<K> }
+type Answers = {
+  [K in RouteKey]?: (given: Given) => Answer<K> extends 'raw' ? string | Uint8Array : Answer<K>
+}
 
 function answers(fixture: Fixture): Answers {
   const page = <T>(items: T[]) => ({ items: fixture.empty ? [] : items, next: null })
@@ -274,10 +280,33 @@ Continue only if you agree, and only for the work of your change ticket.`
       closingNote: String(body.text),
     }),
     'GET /api/assets': () => (fixture.empty ? [] : assets),
+    'GET /api/exceptions': ({ query }) => {
+      const wanted = query.get('state')
+      return page(
+        exceptions.filter(
+          ({ state, expiresAt }) =>
+            wanted === null ||
+            (wanted === 'expiring'
+              ? state === 'open' && Date.parse(expiresAt) < Date.now() + 30 * 24 * H
+              : state === wanted),
+        ),
+      )
+    },
+    'GET /api/exceptions/owners': () => [people.maria, people.jonas, people.aylin],
+    'POST /api/exceptions': () => exceptions.slice(0, 1),
+    'POST /api/exceptions/:id/close': ({ params }) => {
+      const closed = one(exceptions, params.id)
+      closed.state = 'closed'
+      closed.closed = { at: iso(Date.now()), by: people.jonas, reason: 'No longer needed' }
+      return closed
+    },
     'GET /api/assets/:id': ({ params }) => one(assets, params.id),
     'POST /api/endpoints/:id/identity/probe': () => ({
-      algorithm: 'ssh-ed25519',
-      fingerprint: 'SHA256:0aLk3yXrZ7nQm0LrYl8aY1J4oGk0Q0mGmX2cFq8o5E',
+      identity: {
+        algorithm: 'ssh-ed25519',
+        fingerprint: 'SHA256:0aLk3yXrZ7nQm0LrYl8aY1J4oGk0Q0mGmX2cFq8o5E',
+      },
+      vnc: null,
     }),
     'GET /api/sites': () =>
       fixture.empty ? [] : [berlin, gary].map((site) => ({ ...site, notice: { version: 3, text: NOTICE } })),
@@ -303,13 +332,19 @@ Continue only if you agree, and only for the work of your change ticket.`
       clock: { state: 'ok', detail: '11 ms apart from the gateways at most' },
       database: { ok: true, detail: '2 ms' },
       storage: { freeBytes: 214 * 1024 ** 3, reserveBytes: 10 * 1024 ** 3, ok: true },
-      restore: null,
+      restore: fixture.restored ? { at: iso(Date.now() - 2 * H), backupAt: iso(Date.now() - 26 * H) } : null,
       checkpoint: { size: 48_211, at: iso(Date.now() - 20_000) },
       witness: {
         state: 'absent',
         detail: 'Without a witness, whoever holds database and log key could rewrite history.',
       },
-      gateways: fixture.empty ? [] : gateways,
+      gateways: fixture.empty
+        ? []
+        : gateways.map((gateway, place) =>
+            fixture.restored && place === 0
+              ? { ...gateway, workers: { running: 3, configured: 4 } }
+              : gateway,
+          ),
       unshippedRecordings: 5,
     }),
     'GET /api/vendors': () => (fixture.empty ? [] : vendors),
@@ -342,7 +377,9 @@ Continue only if you agree, and only for the work of your change ticket.`
     'GET /api/recordings/:id': ({ params }) => recording(params.id ?? ''),
     'GET /api/recordings/:id/screen/:segment': ({ params }) => {
       fixture.segments.push(Number(params.segment))
-      return segmentText(Number(params.segment))
+      return isDesktop(params.id ?? '')
+        ? desktopSegment(Number(params.segment))
+        : segmentText(Number(params.segment))
     },
     'GET /api/recordings/:id/text': ({ query }) =>
       textLines(query.get('search'), Number(query.get('afterMs') ?? 0)),
@@ -430,6 +467,7 @@ export async function startFixture(dist: string, port = 0): Promise<Fixture> {
     role: 'vendor',
     empty: false,
     alarms: false,
+    restored: false,
     signedIn: true,
     stepUp: false,
     segments: [],
@@ -493,7 +531,8 @@ export async function startFixture(dist: string, port = 0): Promise<Fixture> {
         reply.writeHead(200, {
           'content-type': typeof answer === 'string' ? 'text/plain' : 'application/json',
         })
-        reply.end(typeof answer === 'string' ? answer : JSON.stringify(answer))
+        const isRaw = typeof answer === 'string' || answer instanceof Uint8Array
+        reply.end(isRaw ? answer : JSON.stringify(answer))
         return
       }
       refuse(404, 'not-found', 'The fixture has no such answer.', 'Add it to web/dev/server.ts.')

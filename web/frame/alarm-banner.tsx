@@ -6,20 +6,25 @@ import { hasRole, type Me } from '../shared/me.ts'
 import { useAct } from '../shared/query.ts'
 import { relative } from '../shared/time.ts'
 
-/** One line for alarms (integrity, clock, storage): the oldest, and how many more there are. */
+/**
+ * One line for alarms (integrity, clock, storage): the newest that nobody has taken on, and how many more there are. Once
+ * all are acknowledged it stays, quietly, until their causes have gone.
+ */
 export function AlarmBanner({ me }: { me: Me }) {
   const [open, setOpen] = useState(false)
-  const first = me.alarms[0]
+  const waiting = me.alarms.find(({ acknowledgedBy }) => acknowledgedBy === null)
+  const first = waiting ?? me.alarms[0]
   if (!first) return null
   const mayAcknowledge = hasRole(me, 'administrator') || hasRole(me, 'operator')
   return (
-    <section className="banner" aria-label="Alarms">
+    <section className={waiting ? 'banner' : 'banner banner-quiet'} aria-label="Alarms">
       <IconAlertOctagon size={18} aria-hidden />
       <span>
         <strong>Alarm</strong>: {/* The age stands outside: an alert that changes is read aloud again. */}
-        <span role="alert">{first.message}</span> ({relative(first.since)})
+        <span role="alert">{first.message}</span> ({relative(first.since)}
+        {first.acknowledgedBy === null ? '' : `, acknowledged by ${first.acknowledgedBy}`})
       </span>
-      {me.alarms.length > 1 || mayAcknowledge ? (
+      {me.alarms.length > 1 || (mayAcknowledge && waiting) ? (
         <Button size="xs" variant="default" onClick={() => setOpen(true)}>
           {me.alarms.length > 1 ? `All ${me.alarms.length}` : 'Acknowledge'}
         </Button>
@@ -48,8 +53,11 @@ function AlarmRow({ alarm, may }: { alarm: Me['alarms'][number]; may: boolean })
     >
       <p>
         <strong>{alarm.message}</strong> <span className="dim">{relative(alarm.since)}</span>
+        {alarm.acknowledgedBy === null ? null : (
+          <span className="dim">, acknowledged by {alarm.acknowledgedBy}</span>
+        )}
       </p>
-      {may ? (
+      {may && alarm.acknowledgedBy === null ? (
         <div className="row">
           <TextInput
             className="grow"

@@ -12,6 +12,7 @@ import {
   IconScale,
   IconServer2,
   IconShieldCheck,
+  IconShieldExclamation,
   IconUser,
   IconUsers,
 } from '@tabler/icons-react'
@@ -47,11 +48,13 @@ const ENTRIES: Record<Role, Entry[]> = {
   operator: [
     { to: '/inside', label: 'Inside now', icon: IconDeviceDesktopAnalytics },
     { to: '/assets', label: 'Assets', icon: IconServer2 },
+    { to: '/exceptions', label: 'Exceptions', icon: IconShieldExclamation },
   ],
   auditor: [
     { to: '/sessions', label: 'Sessions', icon: IconListDetails },
     { to: '/integrity', label: 'Integrity', icon: IconShieldCheck },
     { to: '/audit', label: 'Audit log', icon: IconFileCertificate },
+    { to: '/exceptions', label: 'Exceptions', icon: IconShieldExclamation },
   ],
   administrator: [
     { to: '/admin/assets', label: 'Assets', icon: IconBuildingFactory2 },

@@ -1,6 +1,7 @@
 import { TextInput } from '@mantine/core'
 import { IconSearch } from '@tabler/icons-react'
-import { useOutletContext, useSearchParams } from 'react-router'
+import { Link, useOutletContext, useSearchParams } from 'react-router'
+import { uncovered } from '../shared/exception-form.tsx'
 import { Empty, Page, Shown, Status, TableFrame } from '../shared/kit.tsx'
 import { type Me, useSite } from '../shared/me.ts'
 import { useRead } from '../shared/query.ts'
@@ -66,6 +67,11 @@ export function Component() {
                           <Status tone="alarm" word="Identity changed" />
                         ) : session ? (
                           <Status tone="normal" word={`${session.person.name} is inside`} />
+                        ) : asset.endpoints.some((endpoint) => uncovered(endpoint).length > 0) ? (
+                          <>
+                            <Status tone="attention" word="Exception missing" />{' '}
+                            <Link to="/exceptions">Exceptions</Link>
+                          </>
                         ) : asset.incomplete.length > 0 ? (
                           <Status tone="quiet" word="Not complete" />
                         ) : (

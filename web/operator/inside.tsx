@@ -129,7 +129,7 @@ function Tile({ session, now, screen }: { session: Session; now: number; screen:
       </header>
       {screen ? (
         <Suspense fallback={<div className="live-screen" aria-busy="true" />}>
-          <LiveScreen id={session.id} asset={session.asset.name} />
+          <LiveScreen id={session.id} asset={session.asset.name} protocol={session.protocol} />
         </Suspense>
       ) : null}
       <p>

@@ -16,17 +16,21 @@ export interface Opening {
   ticket: string
 }
 
-/** What the page gives: a ticket for each connection, where output goes, the terminal's size. */
+/** What the page gives: a ticket for each connection, where output goes, a terminal's size. */
 export interface SocketHost {
+  /** There is a line now, a new one after each loss; and it is gone. */
+  begun?: () => void
+  gone?: () => void
   /** A fresh one-use ticket; called for every (re)connection. Null: the session is over. */
   ticket: () => Promise<Opening | null>
   tell: (event: SessionEvent) => void
   /** Writes output; `done` is called when it is drawn, which is what is acknowledged. */
-  output: (bytes: Uint8Array, done: () => void) => void
+  output: (bytes: Uint8Array<ArrayBuffer>, done: () => void) => void
   /** A whole screen follows: forget what was drawn. */
   repaint: (cols: number, rows: number) => void
   resize: (cols: number, rows: number) => void
-  size: () => { cols: number; rows: number }
+  /** Null for a desktop, which has a size of its own. */
+  size: () => { cols: number; rows: number } | null
   /** Watchers send neither size nor input. */
   watch: boolean
 }
@@ -110,8 +114,15 @@ export class SessionSocket {
     this.#closed = true
     this.#stopPing?.()
     this.#stopRetry?.()
-    this.#socket?.close()
+    const socket = this.#socket
     this.#socket = null
+    if (socket) this.#host.gone?.()
+    socket?.close()
+  }
+
+  /** Breaks the line, which then comes back: what is drawn from it cannot go on. */
+  again(): void {
+    this.#socket?.close()
   }
 
   /** Comes back now instead of after the wait (the browser is online again). */
@@ -131,6 +142,7 @@ export class SessionSocket {
     socket.onopen = () => {
       this.#tries = 0
       this.#lastHeard = this.#world.now()
+      this.#host.begun?.()
       if (!this.#host.watch) this.send({ type: 'start', ...this.#host.size() })
       this.#host.tell({ type: 'opened' })
       this.#ping()
@@ -147,7 +159,7 @@ export class SessionSocket {
     }
   }
 
-  #binary(socket: WebSocket, bytes: Uint8Array): void {
+  #binary(socket: WebSocket, bytes: Uint8Array<ArrayBuffer>): void {
     this.#host.output(bytes, () => {
       this.#unacknowledged += bytes.length
       // Acknowledged when drawn, so a slow page slows the asset instead of filling memory. What is left below the
@@ -204,6 +216,7 @@ export class SessionSocket {
   #lost(code: number): void {
     this.#stopPing?.()
     this.#socket = null
+    this.#host.gone?.()
     if (this.#closed) return
     this.#host.tell({ type: 'lost', code })
     if (code === 4000 || code === 4409 || code === 4410) {

@@ -69,7 +69,7 @@ export function Strip({ page, title, children }: { page: SessionPage; title: str
       <span className="strip-quiet num strip-narrow-hide">
         {page.link === 'open' && page.latencyMs !== null ? `${Math.round(page.latencyMs)} ms` : ''}
       </span>
-      {children}
+      <span className="strip-buttons">{children}</span>
     </header>
   )
 }

@@ -8,7 +8,7 @@ import type { ApiError } from '../../broker/contract/route.ts'
 export type { Answer, BodyInput, RouteKey }
 export type ReadKey = Extract<RouteKey, `GET ${string}`>
 export type RawKey = {
-  [K in RouteKey]: Api[K]['response'] extends { raw: string } ? K : never
+  [K in RouteKey]: Api[K]['response'] extends { raw: string | readonly string[] } ? K : never
 }[RouteKey]
 
 type Part<Name extends string, T> = [T] extends [undefined] ? Record<never, never> : Record<Name, T>

@@ -42,12 +42,12 @@ export function refreshShown(topics: readonly string[] | null = null): void {
 function concerns(key: string, topic: string): boolean {
   if (key.includes(topic)) return true
   const kin: Record<string, string[]> = {
-    requests: ['/my/', '/extensions', '/sessions'],
+    requests: ['/my/', '/extensions', '/sessions', '/exceptions', '/assets'],
     sessions: ['/requests', '/me'],
     approvals: ['/requests'],
     tickets: ['/requests', '/my/'],
     alarms: ['/me', '/health'],
-    inventory: ['/assets', '/sites', '/zones', '/conduits', '/my/endpoints'],
+    inventory: ['/assets', '/sites', '/zones', '/conduits', '/my/endpoints', '/exceptions'],
     identity: ['/me', '/people', '/vendors'],
     people: ['/me', '/vendors'],
     gateways: ['/health'],

@@ -2,6 +2,7 @@ import type {
   AssetType,
   Criticality,
   EndingMode,
+  ExceptionKind,
   Feature,
   Protocol,
   RequestState,
@@ -40,7 +41,32 @@ export const ASSET_TYPE: Record<AssetType, string> = {
 }
 export const assetType = (type: string): string => ASSET_TYPE[type as AssetType] ?? type
 
-export const PROTOCOL: Record<Protocol, string> = { ssh: 'Terminal (SSH)' }
+export const PROTOCOL: Record<Protocol, string> = { ssh: 'Terminal (SSH)', vnc: 'Desktop (VNC)' }
+export const ALL_PROTOCOLS = Object.keys(PROTOCOL) as Protocol[]
+
+/** How a VNC server protects its connection, the best first. */
+export const VNC_SECURITY = {
+  x509: 'Encrypted, with a certificate',
+  'anonymous-tls': 'Encrypted, without a certificate',
+  plain: 'Not encrypted',
+} as const
+export const VNC_AUTHENTICATION = { password: 'Asks for a password', none: 'Asks for no password' } as const
+
+/** What an endpoint lacks: as a title, and what that means for the plant. */
+export const DEVIATION: Record<ExceptionKind, { name: string; means: string }> = {
+  'no-encryption': {
+    name: 'No encryption',
+    means: 'Whoever reaches the network between gateway and asset reads and changes what crosses it.',
+  },
+  'no-server-identity': {
+    name: 'No server identity',
+    means: 'The asset cannot prove who it is: another machine could answer in its place.',
+  },
+  'no-authentication': {
+    name: 'No authentication',
+    means: 'The asset lets in whoever reaches its port.',
+  },
+}
 
 export const FEATURE: Record<Feature, string> = {
   'clipboard-copy': 'Copy text out of the session',

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   CRITICALITIES,
+  EXCEPTION_KINDS,
   FEATURES,
   PROTOCOLS,
   REQUEST_STATES,
@@ -110,6 +111,20 @@ const RequestView = z.strictObject({
   hazard: z.string().nullable(),
   zonePath: z.string(),
   endpoint: z.strictObject({ id: Id, protocol: z.enum(PROTOCOLS) }),
+  /** What the endpoint lacks, and the exception that stands for it; only for the customer's own people. */
+  deviations: z.array(
+    z.strictObject({
+      kind: z.enum(EXCEPTION_KINDS),
+      exception: z
+        .strictObject({
+          reason: z.string(),
+          compensatingControl: z.string(),
+          owner: z.string(),
+          expiresAt: Instant,
+        })
+        .nullable(),
+    }),
+  ),
   account: z.string(),
   features: z.array(z.enum(FEATURES)),
   purpose: z.string(),

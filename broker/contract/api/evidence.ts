@@ -48,10 +48,11 @@ export const evidenceApi = routes({
     response: z.strictObject({
       id: Id,
       sessionId: Id,
-      media: z.literal('terminal'),
+      media: z.enum(['terminal', 'desktop']),
       state: z.enum(['arriving', 'complete', 'recovered']),
       durationMs: z.number(),
       startedAt: Instant,
+      /** Of a terminal; a desktop's segments say its size in pixels. */
       cols: z.number().int(),
       rows: z.number().int(),
       segments: z.array(
@@ -79,10 +80,11 @@ export const evidenceApi = routes({
     }),
   },
   'GET /api/recordings/:id/screen/:segment': {
-    summary: 'One verified and opened screen segment as asciicast v2',
+    summary:
+      'One verified and opened screen segment: asciicast v2, or the records of a desktop (docs/evidence-format.md)',
     access: auditor,
     params: z.strictObject({ id: Id, segment: z.coerce.number().int().min(0).max(100_000) }),
-    response: { raw: 'application/x-asciicast' },
+    response: { raw: ['application/x-asciicast', 'application/octet-stream'] },
   },
   'GET /api/recordings/:id/text': {
     summary: 'What was on the screen, as lines with their times, to search and jump',

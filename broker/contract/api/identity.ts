@@ -24,7 +24,16 @@ export const Me = z.strictObject({
   stepUpUntil: Instant.nullable(),
   /** True when this person may sign approvals: a passkey that an administrator confirmed. */
   signingPasskey: z.boolean(),
-  alarms: z.array(z.strictObject({ id: Id, kind: z.string(), message: z.string(), since: Instant })),
+  /** `acknowledgedBy`: somebody has taken it on; it stays until its cause has gone. */
+  alarms: z.array(
+    z.strictObject({
+      id: Id,
+      kind: z.string(),
+      message: z.string(),
+      since: Instant,
+      acknowledgedBy: z.string().nullable(),
+    }),
+  ),
 })
 
 const Passkey = z.strictObject({

@@ -8,12 +8,20 @@ import type {
 } from '../route.ts'
 import { accessApi } from './access.ts'
 import { evidenceApi } from './evidence.ts'
+import { exceptionsApi } from './exceptions.ts'
 import { identityApi } from './identity.ts'
 import { inventoryApi } from './inventory.ts'
 import { sessionsApi } from './sessions.ts'
 
 /** Every route of the product. OpenAPI, the handlers' types, the web's client and the route x role matrix come from it. */
-export const api = { ...identityApi, ...inventoryApi, ...accessApi, ...sessionsApi, ...evidenceApi }
+export const api = {
+  ...identityApi,
+  ...inventoryApi,
+  ...exceptionsApi,
+  ...accessApi,
+  ...sessionsApi,
+  ...evidenceApi,
+}
 export type Api = typeof api
 export type RouteKey = keyof Api
 

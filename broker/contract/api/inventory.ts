@@ -1,7 +1,16 @@
 import { z } from 'zod'
-import { ASSET_TYPES, CRITICALITIES, ENDING_MODES, PROTOCOLS } from '../../domain/words.ts'
+import {
+  ASSET_TYPES,
+  CRITICALITIES,
+  ENDING_MODES,
+  EXCEPTION_KINDS,
+  PROTOCOLS,
+  VNC_AUTHENTICATIONS,
+  VNC_SECURITIES,
+} from '../../domain/words.ts'
 import { Id, IdParams, Instant, Line, Name, Ok, only, routes } from '../route.ts'
 
+const port = z.number().int().min(1).max(65535)
 const score = z.number().int().min(0).max(4)
 export const EndingRuleBody = z.strictObject({
   mode: z.enum(ENDING_MODES),
@@ -34,10 +43,25 @@ const Conduit = z.strictObject({
   enabled: z.boolean(),
 })
 const Identity = z.strictObject({ algorithm: z.string(), fingerprint: z.string() })
+/** x509: a certificate that is pinned. anonymous-tls: encrypted, nobody knows to whom. plain: not encrypted. */
+const Vnc = z.strictObject({ security: z.enum(VNC_SECURITIES), authentication: z.enum(VNC_AUTHENTICATIONS) })
 const Endpoint = z.strictObject({
   id: Id,
   protocol: z.enum(PROTOCOLS),
   port: z.number().int(),
+  /** How a VNC endpoint is declared to be protected, and what a probe saw; null for SSH. */
+  vnc: z
+    .strictObject({ ...Vnc.shape, seen: z.strictObject({ ...Vnc.shape, at: Instant }).nullable() })
+    .nullable(),
+  /** What it lacks, each with the exception that stands for it. */
+  deviations: z.array(
+    z.strictObject({
+      kind: z.enum(EXCEPTION_KINDS),
+      exception: z
+        .strictObject({ id: Id, state: z.enum(['open', 'expired']), expiresAt: Instant })
+        .nullable(),
+    }),
+  ),
   accounts: z.array(
     z.strictObject({ name: z.string(), credential: z.enum(['password', 'private-key', 'missing']) }),
   ),
@@ -194,19 +218,31 @@ export const inventoryApi = routes({
     access: administrator,
     stepUp: true,
     params: IdParams,
-    body: z.strictObject({ protocol: z.enum(PROTOCOLS), port: z.number().int().min(1).max(65535) }),
+    body: z.discriminatedUnion('protocol', [
+      z.strictObject({ protocol: z.literal('ssh'), port }),
+      z.strictObject({ protocol: z.literal('vnc'), port, ...Vnc.shape }),
+    ]),
+    response: Asset,
+  },
+  'PATCH /api/endpoints/:id': {
+    summary: 'Declare anew how a VNC endpoint is protected; running sessions on it end safely',
+    access: administrator,
+    stepUp: true,
+    params: IdParams,
+    body: z.strictObject({ ...Vnc.shape, reason: Line }),
     response: Asset,
   },
   'POST /api/endpoints/:id/identity/probe': {
-    summary: "Fetch the endpoint's host key through its gateway, to be compared by a person",
+    summary: "Fetch the endpoint's host key or certificate through its gateway, to be compared by a person",
     access: administrator,
     stepUp: true,
     params: IdParams,
     body: z.strictObject({}),
-    response: Identity,
+    /** `vnc`: how the server is protected, of a VNC endpoint; its identity is null when it has none. */
+    response: z.strictObject({ identity: Identity.nullable(), vnc: Vnc.nullable() }),
   },
   'POST /api/endpoints/:id/identity/accept': {
-    summary: 'Pin a host key that a person has compared',
+    summary: 'Pin a host key or certificate that a person has compared',
     access: administrator,
     stepUp: true,
     params: IdParams,

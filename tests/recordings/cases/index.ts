@@ -3,6 +3,7 @@ import { APPROVALS } from './approvals.ts'
 import { ASSERTIONS } from './assertions.ts'
 import type { Case } from './case.ts'
 import { CONTENT } from './content.ts'
+import { DESKTOP } from './desktop.ts'
 import { FRAMES } from './frames.ts'
 import { GAPS } from './gaps.ts'
 import { GRANTS } from './grants.ts'
@@ -23,6 +24,7 @@ export const CASES: Case[] = [
   ...ANCHORS,
   ...LOG,
   ...CONTENT,
+  ...DESKTOP,
   ...APPROVALS,
   ...ASSERTIONS,
   ...GRANTS,

@@ -4,16 +4,13 @@ from typing import Optional, Tuple
 
 import base
 import schemas as s
+from content_error import ContentError
 from formats_log import CAST_HEADER
 from segments import KEYFRAME, Frame
 
 _EVENT = re.compile(r'\[((?:0|[1-9][0-9]{0,9})\.[0-9]{6}), "([a-z])", (".*")\]', re.S)
 _SIZE = re.compile(r"[1-9][0-9]{0,4}x[1-9][0-9]{0,4}")
 CODES = {"screen": ("o", "r", "m"), "input": ("i",)}
-
-
-class ContentError(Exception):
-    """Content breaks section 3; its argument is the reason code."""
 
 
 class Cast:

@@ -1,4 +1,5 @@
 """Check 8: grants against log, header, manifest and documents (section 16)."""
+import base64
 from typing import List, Optional, Set, Tuple
 
 import base
@@ -138,13 +139,19 @@ class AuthorityCheck:
                 self.check.fail("grant-mismatch", "%s: %s" % (file.name, field))
 
     def _target(self, file: GrantFile) -> None:
-        """The target is a pinned identity, and for ssh a host key."""
+        """The target is a pinned identity, and a host key exactly for ssh; so is the medium."""
         if self.header is None:
             return
         target, grant = self.header["target"], file.value
         pinned = [(item["algorithm"], item["fingerprint"]) for item in grant["identities"]]
         own = (target.get("algorithm"), target.get("fingerprint"))
-        if grant["protocol"] == "ssh" and target["kind"] != "ssh-host-key":
+        if target["kind"] == "certificate":
+            digest = base64.b64encode(bytes.fromhex(target["fingerprint"])).decode("ascii")
+            own = ("x509-sha256", "SHA256:" + digest.rstrip("="))
+        is_ssh = grant["protocol"] == "ssh"
+        if is_ssh != (self.header["media"] == "asciicast-v2"):
+            self.check.fail("grant-mismatch", file.name + ": medium")
+        if is_ssh != (target["kind"] == "ssh-host-key"):
             self.check.fail("target-mismatch", file.name + ": kind")
         elif pinned and own not in pinned:
             self.check.fail("target-mismatch", file.name)

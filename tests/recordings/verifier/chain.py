@@ -4,7 +4,7 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 from context import Context
 from segments import Frame, SegmentReader
 
-SAME = ("grant", "policy", "asset", "target", "user", "account")
+SAME = ("grant", "policy", "asset", "target", "user", "account", "media")
 
 
 class Observer:

@@ -1,14 +1,16 @@
-"""Check 7: wraps, decryption, inflation and content (sections 3, 4 and 16)."""
+"""Check 7: wraps, decryption, inflation and content (sections 3, 4, 16 and 19)."""
 import zlib
-from typing import Optional
+from typing import Optional, Union
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 import jwe
-from asciicast import Cast, ContentError
+from asciicast import Cast
 from chain import Observer
+from content_error import ContentError
 from context import Context
+from desktop import Desktop
 from segments import DEFLATE, Frame, SegmentReader
 
 
@@ -31,7 +33,7 @@ class ContentCheck(Observer):
         self.check = ctx.report["content"]
         self.active = self._can_run()
         self.aead: Optional[AESGCM] = None
-        self.cast: Optional[Cast] = None
+        self.content: Union[Cast, Desktop, None] = None
         self.sealed = 0
 
     def _can_run(self) -> bool:
@@ -46,7 +48,7 @@ class ContentCheck(Observer):
         return True
 
     def begin(self, item: dict, reader: Optional[SegmentReader]) -> None:
-        self.aead = self.cast = None
+        self.aead = self.content = None
         if not self.active:
             return
         stream, number = item["stream"], item["number"]
@@ -68,7 +70,8 @@ class ContentCheck(Observer):
         elif not jwe.commits(key, reader.header["dek_commitment"]):
             self.check.fail("commitment-mismatch", name)
         else:
-            self.aead, self.cast = AESGCM(key), Cast(reader.header)
+            medium = Desktop if reader.header["media"] == "rfb-v1" else Cast
+            self.aead, self.content = AESGCM(key), medium(reader.header)
 
     def frame(self, item: dict, reader: SegmentReader, frame: Frame, before: bytes) -> None:
         if self.aead is None:
@@ -84,7 +87,7 @@ class ContentCheck(Observer):
             if plain is None:
                 return self._stop("inflate-failed", where)
         try:
-            self.cast.feed(frame, plain)
+            self.content.feed(frame, plain)
         except ContentError as error:
             self._stop(error.args[0], where)
         return None

@@ -20,7 +20,7 @@ TARGET = s.variant("kind", {
     "none": s.obj({"kind": s.one_of("none")}),
 }, ("kind", "algorithm", "fingerprint"))
 
-HEADER = s.obj({
+_HEADER = s.obj({
     "v": s.ONE, "deployment": s.UUID, "site": s.UUID, "recording": s.UUID, "session": s.UUID,
     "stream": STREAM, "segment": s.U32, "prev": s.nullable(s.HEX64), "grant": s.HEX64,
     "policy": s.HEX64, "asset": s.HEX64, "target": TARGET, "user": s.text(200),
@@ -28,10 +28,18 @@ HEADER = s.obj({
     "gateway": s.obj({"id": s.UUID, "version": s.text(40), "boot": s.UUID}),
     "clock": s.obj({"wall_ms": s.INT, "t_ms": s.INT, "source": s.text(40),
                     "offset_ms": s.nullable(s.integer(-(2 ** 53 - 1)))}),
-    "media": s.one_of("asciicast-v2"), "sampling_ms": s.integer(0, 100),
+    "media": s.one_of("asciicast-v2", "rfb-v1"), "sampling_ms": s.integer(0, 100),
     "dek_commitment": s.HEX64,
     "key_object": s.pattern(r"[A-Za-z0-9][A-Za-z0-9/._-]{0,199}"),
 })
+
+
+def HEADER(value: Any, state: s.State) -> None:   # pylint: disable=invalid-name
+    """Section 2, header JSON: a desktop is always sampled."""
+    _HEADER(value, state)
+    if type(value) is dict and value.get("media") == "rfb-v1" and value.get("sampling_ms") == 0:
+        state.bad = True
+
 
 # Section 4.
 _COORDINATE = s.b64url(32, 32)
@@ -89,10 +97,12 @@ RECORDING_KEY = s.variant("kty", {
                   "x": _JWK_PART, "kid": s.text(200)}),
 }, ("kty", "crv", "x", "y", "kid"))
 
+VNC = s.obj({"security": s.one_of("x509", "anonymous-tls", "plain"),
+             "authentication": s.one_of("password", "none")})
 _GRANT = s.obj({
     "v": s.ONE, "jti": s.UUID, "serial": s.integer(1, 10000), "iat": s.INT, "exp": s.INT,
     "deployment": s.UUID, "session": s.UUID, "recording": s.UUID, "gateway": s.UUID,
-    "endpoint": s.UUID, "site": SITE, "asset": ASSET, "protocol": s.one_of("ssh"),
+    "endpoint": s.UUID, "site": SITE, "asset": ASSET, "protocol": s.one_of("ssh", "vnc"),
     "address": s.obj({"host": s.text(255), "port": s.integer(1, 65535)}),
     "identities": s.array(s.obj({"algorithm": s.text(64), "fingerprint": s.text(128)}), 16),
     "account": s.text(64), "features": s.array(FEATURE, 2), "viewOnly": s.BOOLEAN,
@@ -105,13 +115,16 @@ _GRANT = s.obj({
     "browserHoldSeconds": s.integer(0, 3600),
     "recordingKeys": s.obj({"replay": RECORDING_KEY, "input": RECORDING_KEY,
                             "escrow": RECORDING_KEY}),
-})
+    "vnc": VNC,
+}, ("vnc",))
 
 
 def GRANT(value: Any, state: s.State) -> None:
-    """Section 8, with exp > iat."""
+    """Section 8, with exp > iat, and vnc only with that protocol."""
     _GRANT(value, state)
-    if not state.bad and value["exp"] <= value["iat"]:
+    if state.bad:
+        return
+    if value["exp"] <= value["iat"] or ("vnc" in value and value["protocol"] != "vnc"):
         state.bad = True
 
 
@@ -124,7 +137,7 @@ SNAPSHOT = s.obj({
     "requester": s.obj({"id": s.UUID, "issuer": s.text(500), "subject": s.text(500),
                         "name": s.text(200),
                         "vendor": s.obj({"id": s.UUID, "name": s.text(200)})}),
-    "site": SITE, "asset": ASSET, "endpoint": s.UUID, "protocol": s.one_of("ssh"),
+    "site": SITE, "asset": ASSET, "endpoint": s.UUID, "protocol": s.one_of("ssh", "vnc"),
     "account": s.text(64), "features": s.array(FEATURE, 2), "viewOnly": s.BOOLEAN,
     "purpose": s.text(500),
     "ticket": s.obj({"system": s.text(40), "key": s.text(80), "title": s.text(500, 0),

@@ -1,4 +1,4 @@
-"""The schemas of sections 3 (header line), 12, 14 and 15."""
+"""The schemas of sections 3 (header line), 12, 14, 15 and 19 (facts)."""
 from typing import Any
 
 import schemas as s
@@ -14,6 +14,12 @@ CAST_HEADER = s.obj({
         "person": s.obj({"name": s.text(200), "company": s.text(200)}),
         "asset": s.text(200), "site": s.text(200)}),
 }, ("timestamp", "title"))
+
+# Section 19, the first message.
+DESKTOP_FACTS = s.obj({
+    "v": s.ONE, "recording": s.UUID, "stream": STREAM, "segment": s.U32, "timestamp": s.U32,
+    "person": s.obj({"name": s.text(200), "company": s.text(200)}),
+    "asset": s.text(200), "site": s.text(200)})
 
 # Section 12.
 _DETAIL_KEY = s.pattern(r"[a-z][A-Za-z0-9_]{0,63}")

@@ -32,17 +32,20 @@ def coverage(grants: List[dict]) -> List[Tuple[Optional[int], int]]:
     return result
 
 
-def longest_header(grants: List[dict]) -> Optional[int]:
-    """Bytes of the longest header line that frame 0 can hold; None without a grant."""
+def longest_header(grants: List[dict], media: str) -> Optional[int]:
+    """Bytes of the longest header line or facts that frame 0 can hold; None without a grant."""
+    return max((_header_bytes(grant, media) for grant in grants), default=None)
+
+
+def _header_bytes(grant: dict, media: str) -> int:
     most = 2 ** 32 - 1
-    return max((len(base.jcs({
-        "version": 2, "width": 10000, "height": 10000, "timestamp": most,
-        "sallyport": {"v": 1, "recording": grant["recording"], "stream": "input",
-                      "segment": most, "asset": grant["asset"]["name"],
-                      "site": grant["site"]["name"],
-                      "person": {"name": grant["person"]["name"],
-                                 "company": grant["person"]["company"]}},
-    })) + 1 for grant in grants), default=None)
+    own = {"v": 1, "recording": grant["recording"], "stream": "input", "segment": most,
+           "asset": grant["asset"]["name"], "site": grant["site"]["name"],
+           "person": {"name": grant["person"]["name"], "company": grant["person"]["company"]}}
+    if media == "rfb-v1":
+        return 12 + len(base.jcs({**own, "timestamp": most}))
+    return 1 + len(base.jcs({"version": 2, "width": 10000, "height": 10000, "timestamp": most,
+                             "sallyport": own}))
 
 
 class InputCheck(Observer):
@@ -54,7 +57,8 @@ class InputCheck(Observer):
         self.windows = windows
         self.screen = screen
         self.any = False
-        self.header_line = longest_header([grant.value for grant in ctx.grants])
+        self.header_bytes = {media: longest_header([grant.value for grant in ctx.grants], media)
+                             for media in ("asciicast-v2", "rfb-v1")}
         self.last: Optional[int] = None
 
     def _wall(self, header: dict, moment: int) -> int:
@@ -69,7 +73,8 @@ class InputCheck(Observer):
     def frame(self, item: dict, reader: SegmentReader, frame: Frame, before: bytes) -> None:
         if item["stream"] != "input" or frame.plain_len == 0:
             return
-        if frame.seq == 0 and (self.header_line is None or frame.plain_len <= self.header_line):
+        most = self.header_bytes[reader.header["media"]]
+        if frame.seq == 0 and (most is None or frame.plain_len <= most):
             return
         start, stop = (self._wall(reader.header, moment)
                        for moment in (frame.t0_ms, frame.t1_ms))

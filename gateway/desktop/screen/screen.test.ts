@@ -1,0 +1,180 @@
+import { expect, test } from 'vitest'
+import { MAX_PIXELS } from '../limits.ts'
+import { pixels, random, shown } from '../testing/painting.ts'
+import { TILE } from './grid.ts'
+import { Screen } from './screen.ts'
+
+const RED = 0x0000ff
+const BLUE = 0xff0000
+
+function watched(screen: Screen) {
+  let damaged = 0
+  const consumer = screen.consumer({ onDamage: () => damaged++ })
+  consumer.take()
+  return { consumer, damaged: () => damaged }
+}
+
+test('a screen begins black, and all of it is new to whoever comes', () => {
+  const screen = new Screen(130, 70)
+  const taken = screen.consumer({ onDamage() {} }).take()
+  expect(taken.tiles).toEqual([0, 1, 2, 3, 4, 5])
+  expect(taken.isResized).toBe(true)
+  expect(taken.pointer).toBeNull()
+  expect(Buffer.from(shown(screen)).equals(Buffer.alloc(130 * 70 * 4, '000000ff', 'hex'))).toBe(true)
+})
+
+test('nothing is seen before flush', () => {
+  const screen = new Screen(64, 64)
+  const { consumer, damaged } = watched(screen)
+  screen.fill({ x: 0, y: 0, width: 5, height: 5 }, RED)
+  expect(damaged()).toBe(0)
+  expect(consumer.take().tiles).toEqual([])
+  expect(shown(screen)[0]).toBe(0)
+  screen.flush()
+  expect(damaged()).toBe(1)
+  expect(consumer.take().tiles).toEqual([0])
+  expect([...shown(screen).subarray(0, 4)]).toEqual([255, 0, 0, 255])
+})
+
+test('only tiles that got other pixels are damage', () => {
+  const screen = new Screen(3 * TILE, 2 * TILE)
+  const { consumer, damaged } = watched(screen)
+  screen.fill({ x: 0, y: 0, width: 3 * TILE, height: 2 * TILE }, 0)
+  screen.flush()
+  expect(damaged()).toBe(0)
+  screen.fill({ x: TILE - 1, y: TILE - 1, width: 2, height: 2 }, RED)
+  screen.flush()
+  expect(consumer.take().tiles).toEqual([0, 1, 3, 4])
+  screen.put({ x: 3 * TILE - 1, y: 2 * TILE - 1, width: 1, height: 1 }, Uint8Array.of(9, 8, 7, 255))
+  screen.fill({ x: 0, y: 0, width: 10, height: 10 }, 0)
+  screen.flush()
+  expect(consumer.take().tiles).toEqual([5])
+})
+
+test('each consumer has its own damage, and what comes twice is taken once', () => {
+  const screen = new Screen(2 * TILE, TILE)
+  const quick = watched(screen).consumer
+  const slow = watched(screen).consumer
+  screen.fill({ x: 0, y: 0, width: 1, height: 1 }, RED)
+  screen.flush()
+  expect(quick.take().tiles).toEqual([0])
+  screen.fill({ x: 0, y: 0, width: 1, height: 1 }, BLUE)
+  screen.fill({ x: TILE, y: 0, width: 1, height: 1 }, BLUE)
+  screen.flush()
+  expect(quick.take().tiles).toEqual([0, 1])
+  expect(quick.isBehind).toBe(false)
+  expect(slow.isBehind).toBe(true)
+  expect(slow.take().tiles).toEqual([0, 1])
+  slow.forget()
+  expect(slow.take().tiles).toEqual([0, 1])
+})
+
+test('tiles that never rest keep no others from being taken', () => {
+  const screen = new Screen(4 * TILE, TILE)
+  const { consumer } = watched(screen)
+  const seen = new Set<number>()
+  for (let round = 0; round < 4; round++) {
+    for (let tile = 0; tile < 4; tile++) screen.fill({ x: tile * TILE, y: 0, width: 1, height: 1 }, round + 1)
+    screen.flush()
+    for (const tile of consumer.take(1).tiles) seen.add(tile)
+  }
+  expect([...seen].sort()).toEqual([0, 1, 2, 3])
+})
+
+test('copy moves what stands there, overlapping in any direction', () => {
+  const next = random(7)
+  const size = { width: 90, height: 80 }
+  for (const [dx, dy] of [
+    [3, 0],
+    [-3, 0],
+    [0, 2],
+    [0, -2],
+    [5, 5],
+    [-4, 6],
+    [4, -6],
+  ] as const) {
+    const screen = new Screen(size.width, size.height)
+    const picture = pixels({ x: 0, y: 0, ...size }, 500, next)
+    screen.put({ x: 0, y: 0, ...size }, picture)
+    screen.copy({ x: 20 + dx, y: 20 + dy, width: 40, height: 30 }, 20, 20)
+    screen.flush()
+    const expected = picture.slice()
+    for (let row = 0; row < 30; row++) {
+      const from = ((20 + row) * size.width + 20) * 4
+      expected.set(picture.subarray(from, from + 160), ((20 + dy + row) * size.width + 20 + dx) * 4)
+    }
+    expect(Buffer.from(shown(screen)).equals(expected), `${dx},${dy}`).toBe(true)
+  }
+})
+
+test('another size keeps what both have, and everything is new', () => {
+  const screen = new Screen(100, 100)
+  const { consumer } = watched(screen)
+  screen.fill({ x: 0, y: 0, width: 100, height: 100 }, RED)
+  screen.flush()
+  consumer.take()
+  screen.resize(130, 50)
+  expect(screen.grid.width).toBe(100)
+  screen.fill({ x: 120, y: 0, width: 10, height: 10 }, BLUE)
+  screen.flush()
+  const taken = consumer.take()
+  expect(taken.isResized).toBe(true)
+  expect(taken.tiles).toEqual([0, 1, 2])
+  const at = (x: number, y: number) => [...shown(screen).subarray((y * 130 + x) * 4, (y * 130 + x) * 4 + 3)]
+  expect([at(99, 49), at(100, 0), at(125, 5)]).toEqual([
+    [255, 0, 0],
+    [0, 0, 0],
+    [0, 0, 255],
+  ])
+})
+
+test('the pointer is told when its picture is another one', () => {
+  const screen = new Screen(10, 10)
+  const { consumer, damaged } = watched(screen)
+  const arrow = { width: 1, height: 1, hotX: 0, hotY: 0, pixels: Uint8Array.of(1, 2, 3, 255) }
+  screen.cursor(arrow)
+  screen.flush()
+  screen.cursor(arrow)
+  screen.flush()
+  expect(damaged()).toBe(1)
+  expect(consumer.take().pointer).toEqual(arrow)
+  expect(consumer.take().pointer).toBeNull()
+  screen.cursor({ width: 0, height: 5, hotX: 0, hotY: 0, pixels: new Uint8Array(0) })
+  screen.flush()
+  expect(consumer.take().pointer?.width).toBe(0)
+})
+
+test('what is outside, or larger than any screen may be, is refused and changes nothing', () => {
+  for (const [width, height] of [
+    [0, 1],
+    [8193, 1],
+    [8192, MAX_PIXELS / 8192 + 1],
+    [1.5, 2],
+    [Number.NaN, 2],
+  ] as const)
+    expect(() => new Screen(width, height)).toThrow(RangeError)
+  expect(new Screen(8192, MAX_PIXELS / 8192).grid.count).toBe(4096)
+  const screen = new Screen(10, 10)
+  const { damaged } = watched(screen)
+  const refused: (() => void)[] = [
+    () => screen.fill({ x: 5, y: 0, width: 6, height: 1 }, 0),
+    () => screen.fill({ x: -1, y: 0, width: 1, height: 1 }, 0),
+    () => screen.put({ x: 0, y: 0, width: 2, height: 2 }, new Uint8Array(15)),
+    () => screen.copy({ x: 0, y: 0, width: 5, height: 5 }, 6, 0),
+    () => screen.resize(1, 9000),
+    () => screen.cursor({ width: 2, height: 2, hotX: 2, hotY: 0, pixels: new Uint8Array(16) }),
+    () => screen.cursor({ width: 385, height: 1, hotX: 0, hotY: 0, pixels: new Uint8Array(385 * 4) }),
+  ]
+  for (const run of refused) expect(run).toThrow(RangeError)
+  screen.flush()
+  expect(damaged()).toBe(0)
+})
+
+test('a consumer that has left is told nothing', () => {
+  const screen = new Screen(10, 10)
+  const { consumer, damaged } = watched(screen)
+  consumer.close()
+  screen.fill({ x: 0, y: 0, width: 1, height: 1 }, RED)
+  screen.flush()
+  expect(damaged()).toBe(0)
+})

@@ -1,0 +1,242 @@
+import type { Canvas, Cursor, Rect } from '../canvas.ts'
+import { isDesktopSize, MAX_CURSOR_SIDE } from '../limits.ts'
+import { Consumer, type ConsumerHandlers } from './consumer.ts'
+import { Grid, TILE, TILE_PIXELS } from './grid.ts'
+
+/** The fourth byte of a pixel, so that pixels compare as whole numbers. */
+const OPAQUE = 0xff000000
+
+/**
+ * The picture of one desktop session, between the source that paints it and everybody who looks. Sources paint into
+ * one store; `flush` compares what was touched with the other, tile by tile, and copies what differs. Consumers see
+ * only the second store, so they never see half of an update, and a tile painted with what already stood there costs
+ * nobody anything.
+ *
+ * Each tile has a version, a number that is never used again for other pixels. A consumer is behind where the version
+ * that it took last is another one: that is all that is kept for it, however slow it is and whatever is painted.
+ *
+ * The stores are this thread's own memory. Encoding threads get copies (TileEncoder says why).
+ */
+export class Screen implements Canvas {
+  /** As painted: row by row. */
+  #painted: Int32Array
+  #paintedGrid: Grid
+  #touched: Uint8Array
+  #isResized = false
+  #nextCursor: Cursor | null = null
+  /** As shown: tile by tile, TILE_PIXELS each, rows as wide as the tile. */
+  #shown: Int32Array
+  #grid: Grid
+  #versions: Float64Array
+  #lastVersion = 0
+  #cursor: Cursor | null = null
+  #cursorVersion = 0
+  #sizeVersion = 1
+  readonly #consumers = new Set<Consumer>()
+
+  /** Black. Throws RangeError for a size that no screen may have. */
+  constructor(width: number, height: number) {
+    this.#paintedGrid = gridFor(width, height)
+    this.#grid = this.#paintedGrid
+    this.#painted = new Int32Array(width * height).fill(OPAQUE)
+    this.#touched = new Uint8Array(this.#grid.count)
+    this.#shown = new Int32Array(this.#grid.count * TILE_PIXELS).fill(OPAQUE)
+    this.#versions = this.#freshVersions()
+  }
+
+  /** What consumers see: its size and how it is cut. A new object after each change of size. */
+  get grid(): Grid {
+    return this.#grid
+  }
+
+  get sizeVersion(): number {
+    return this.#sizeVersion
+  }
+
+  /** Null until the source has given one. */
+  get pointer(): Cursor | null {
+    return this.#cursor
+  }
+
+  get pointerVersion(): number {
+    return this.#cursorVersion
+  }
+
+  /** Of each tile, by its number. */
+  get versions(): Readonly<Float64Array> {
+    return this.#versions
+  }
+
+  /** The shown pixels of a tile, rows as wide as the tile; a view that the next `flush` may change. */
+  pixels(tile: number): Int32Array {
+    const { width, height } = this.#grid.rect(tile)
+    const at = tile * TILE_PIXELS
+    return this.#shown.subarray(at, at + width * height)
+  }
+
+  consumer(handlers: ConsumerHandlers): Consumer {
+    const consumer = new Consumer(this, handlers, () => this.#consumers.delete(consumer))
+    this.#consumers.add(consumer)
+    return consumer
+  }
+
+  resize(width: number, height: number): void {
+    const old = this.#paintedGrid
+    if (width === old.width && height === old.height) return
+    const grid = gridFor(width, height)
+    const painted = new Int32Array(width * height).fill(OPAQUE)
+    const columns = Math.min(width, old.width)
+    for (let y = 0; y < Math.min(height, old.height); y++)
+      painted.set(this.#painted.subarray(y * old.width, y * old.width + columns), y * width)
+    this.#painted = painted
+    this.#paintedGrid = grid
+    this.#touched = new Uint8Array(grid.count)
+    this.#isResized = true
+  }
+
+  put(rect: Rect, pixels: Uint8Array): void {
+    this.#check(rect)
+    if (pixels.length !== rect.width * rect.height * 4)
+      throw new RangeError(`${pixels.length} bytes are no ${rect.width}x${rect.height} pixels`)
+    // Rows are copied as whole pixels where they lie on a whole address, which saves a second copy.
+    const source =
+      pixels.byteOffset % 4 === 0
+        ? new Int32Array(pixels.buffer, pixels.byteOffset, rect.width * rect.height)
+        : new Int32Array(pixels.slice().buffer)
+    const stride = this.#paintedGrid.width
+    for (let row = 0; row < rect.height; row++)
+      this.#painted.set(
+        source.subarray(row * rect.width, (row + 1) * rect.width),
+        (rect.y + row) * stride + rect.x,
+      )
+    this.#touch(rect)
+  }
+
+  fill(rect: Rect, colour: number): void {
+    this.#check(rect)
+    const stride = this.#paintedGrid.width
+    for (let row = rect.y; row < rect.y + rect.height; row++)
+      this.#painted.fill(colour | OPAQUE, row * stride + rect.x, row * stride + rect.x + rect.width)
+    this.#touch(rect)
+  }
+
+  copy(rect: Rect, fromX: number, fromY: number): void {
+    this.#check(rect)
+    this.#check({ ...rect, x: fromX, y: fromY })
+    const stride = this.#paintedGrid.width
+    // From below upwards when it moves down, so that no row is read after it was written.
+    const isDown = rect.y > fromY
+    for (let step = 0; step < rect.height; step++) {
+      const row = isDown ? rect.height - 1 - step : step
+      const from = (fromY + row) * stride + fromX
+      this.#painted.copyWithin((rect.y + row) * stride + rect.x, from, from + rect.width)
+    }
+    this.#touch(rect)
+  }
+
+  cursor(cursor: Cursor): void {
+    const { width, height, hotX, hotY, pixels } = cursor
+    const fits = (value: number, below: number) => Number.isInteger(value) && value >= 0 && value < below
+    if (!fits(width, MAX_CURSOR_SIDE + 1) || !fits(height, MAX_CURSOR_SIDE + 1))
+      throw new RangeError(`a pointer of ${width}x${height} is too large`)
+    if (pixels.length !== width * height * 4)
+      throw new RangeError(`${pixels.length} bytes are no ${width}x${height} pointer`)
+    const isHidden = width === 0 || height === 0
+    if (!isHidden && !(fits(hotX, width) && fits(hotY, height)))
+      throw new RangeError('the pointer points outside its picture')
+    this.#nextCursor = isHidden
+      ? { width: 0, height: 0, hotX: 0, hotY: 0, pixels: new Uint8Array(0) }
+      : { width, height, hotX, hotY, pixels: pixels.slice() }
+  }
+
+  flush(): void {
+    const isResized = this.#isResized
+    if (isResized) this.#takeSize()
+    let changed = isResized
+    for (let tile = 0; tile < this.#grid.count; tile++) {
+      if (this.#touched[tile] === 0) continue
+      this.#touched[tile] = 0
+      if (!this.#takeTile(tile)) continue
+      this.#versions[tile] = this.#newVersion()
+      changed = true
+    }
+    if (this.#nextCursor) {
+      changed = !this.#cursor || !isSamePicture(this.#cursor, this.#nextCursor) || changed
+      if (!this.#cursor || !isSamePicture(this.#cursor, this.#nextCursor)) this.#cursorVersion += 1
+      this.#cursor = this.#nextCursor
+      this.#nextCursor = null
+    }
+    if (changed) for (const consumer of this.#consumers) consumer.changed()
+  }
+
+  #takeSize(): void {
+    this.#isResized = false
+    this.#grid = this.#paintedGrid
+    this.#sizeVersion += 1
+    this.#shown = new Int32Array(this.#grid.count * TILE_PIXELS).fill(OPAQUE)
+    this.#versions = this.#freshVersions()
+    this.#touched.fill(1)
+  }
+
+  /** Copies a tile from the painted store; false when both had the same. */
+  #takeTile(tile: number): boolean {
+    const { x, y, width, height } = this.#grid.rect(tile)
+    const stride = this.#grid.width
+    const painted = this.#painted
+    const shown = this.#shown
+    let at = tile * TILE_PIXELS
+    let isSame = true
+    for (let row = 0; row < height; row++) {
+      const from = (y + row) * stride + x
+      if (isSame)
+        for (let column = 0; column < width; column++)
+          if (painted[from + column] !== shown[at + column]) {
+            isSame = false
+            break
+          }
+      if (!isSame) shown.set(painted.subarray(from, from + width), at)
+      at += width
+    }
+    return !isSame
+  }
+
+  #touch({ x, y, width, height }: Rect): void {
+    if (width === 0 || height === 0) return
+    const { columns } = this.#paintedGrid
+    const right = Math.floor((x + width - 1) / TILE)
+    const bottom = Math.floor((y + height - 1) / TILE)
+    for (let row = Math.floor(y / TILE); row <= bottom; row++)
+      this.#touched.fill(1, row * columns + Math.floor(x / TILE), row * columns + right + 1)
+  }
+
+  #check({ x, y, width, height }: Rect): void {
+    const grid = this.#paintedGrid
+    const isWhole = [x, y, width, height].every((value) => Number.isInteger(value) && value >= 0)
+    if (!isWhole || x + width > grid.width || y + height > grid.height)
+      throw new RangeError(`${width}x${height} at ${x},${y} is outside ${grid.width}x${grid.height}`)
+  }
+
+  #newVersion(): number {
+    this.#lastVersion += 1
+    return this.#lastVersion
+  }
+
+  #freshVersions(): Float64Array {
+    return Float64Array.from({ length: this.#grid.count }, () => this.#newVersion())
+  }
+}
+
+function gridFor(width: number, height: number): Grid {
+  if (!isDesktopSize(width, height)) throw new RangeError(`no screen is ${width}x${height}`)
+  return new Grid(width, height)
+}
+
+function isSamePicture(one: Cursor, other: Cursor): boolean {
+  return (
+    one.width === other.width &&
+    one.height === other.height &&
+    one.hotX === other.hotX &&
+    one.hotY === other.hotY &&
+    Buffer.compare(one.pixels, other.pixels) === 0
+  )
+}

@@ -1,0 +1,22 @@
+/** The panel's pointer, its hot spot at the top left: `#` black, `.` white, a space shows what lies under it. */
+export const ARROW: readonly string[] = [
+  '#           ',
+  '##          ',
+  '#.#         ',
+  '#..#        ',
+  '#...#       ',
+  '#....#      ',
+  '#.....#     ',
+  '#......#    ',
+  '#.......#   ',
+  '#........#  ',
+  '#.........# ',
+  '#......#####',
+  '#...#..#    ',
+  '#..##..#    ',
+  '#.#  #..#   ',
+  '##   #..#   ',
+  '#     #..#  ',
+  '      #..#  ',
+  '       ##   ',
+]
