@@ -194,7 +194,7 @@ function Player({ recording }: { recording: Recording }) {
               </Button>
             </fieldset>
           </div>
-          <p className="dim small">
+          <p className="dim small player-keys">
             Space plays and pauses, arrows jump 5 s (with Shift a minute), comma and full stop go to the
             change before and the next one, + and - change the speed{isDesktop ? '' : ', / searches'}.
           </p>
@@ -253,7 +253,7 @@ function About({ session, zone }: { session: Session; zone: string }) {
         {session.endedAt ? (
           <Fact name="Ended">
             <Instant at={session.endedAt} zone={zone} />
-            {session.end ? `, ${SESSION_END[session.end].toLowerCase()}` : ''}
+            {session.end ? <div>{SESSION_END[session.end]}</div> : null}
           </Fact>
         ) : null}
         <Fact name="Changed">
