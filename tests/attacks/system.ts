@@ -68,7 +68,6 @@ export async function startSystem(): Promise<System> {
       webDir: await pagesWithNeighbour(folder),
       broker: {
         limits: { address: generous, person: generous, signIn: generous, urgent: generous },
-        postgresSettings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' },
       },
     })
   } catch (error) {

@@ -6,6 +6,7 @@ import { Secret } from '../../broker/domain/secret.ts'
 import { type EmbeddedPostgres, startEmbedded } from '../../broker/store/embedded.ts'
 import { migrate } from '../../broker/store/migrate.ts'
 import { type ConnectTo, type Database, openDatabase } from '../../broker/store/sql.ts'
+import { NO_POWER_CUT, readyDatabase } from '../lab/ready-database.ts'
 
 export interface TestCluster {
   /** Data folder; removed by `close`. */
@@ -30,11 +31,9 @@ export interface TestDatabase {
 export const POOL = 6
 
 /** A real embedded PostgreSQL in a temporary folder: about a second. Start one per test file. */
-export async function startCluster(
-  // A test survives no power cut, unless it is about one.
-  settings: Record<string, string> = { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' },
-): Promise<TestCluster> {
+export async function startCluster(settings: Record<string, string> = NO_POWER_CUT): Promise<TestCluster> {
   const dataDir = await mkdtemp(path.join(tmpdir(), 'sallyport-test-'))
+  await readyDatabase(dataDir)
   const server = await startEmbedded({
     dataDir,
     settings: { ...settings, max_connections: '100' },

@@ -11,6 +11,7 @@ import { enrol } from '../../gateway/enrol.ts'
 import { type RunningGateway, startGateway } from '../../gateway/gateway.ts'
 import { rooms } from '../../main.ts'
 import { ApiClient } from '../lab/api-client.ts'
+import { NO_POWER_CUT, readyDatabase } from '../lab/ready-database.ts'
 import { Terminal } from '../lab/terminal.ts'
 
 export const NAME = 'plant.test'
@@ -73,10 +74,11 @@ export async function startPlant(
     providers: [],
     limits: { signIn: { burst: 1000, perSecond: 1000 }, address: { burst: 10_000, perSecond: 10_000 } },
     logger: pino({ level: process.env.PLANT_LOG ?? 'silent' }, pino.destination(2)),
-    postgresSettings: { fsync: 'off', full_page_writes: 'off', synchronous_commit: 'off' },
+    postgresSettings: NO_POWER_CUT,
     ...change,
   }
   const house = rooms({ recordings: path.join(dataDir, 'recordings'), reserveBytes: 0, ticketFolder: null })
+  if (!settings.ownerUrl) await readyDatabase(settings.dataDir)
   let broker = await startBroker(settings, house)
   const client = () =>
     new ApiClient(broker.origin.origin, {

@@ -11,6 +11,7 @@ import { type GatewayConfig, type RunningGateway, startGateway } from '../../gat
 import { rooms } from '../../main.ts'
 import { ApiClient } from './api-client.ts'
 import { freePort } from './free-port.ts'
+import { NO_POWER_CUT, readyDatabase } from './ready-database.ts'
 import { newTicketSigner, type TicketSigner } from './ticket-signer.ts'
 import { until } from './until.ts'
 
@@ -105,6 +106,8 @@ export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlan
     vendor: 'Krantz Robotics',
   }
   const logger = pino({ level: process.env.PLANT_LOG ?? 'silent', base: null }, pino.destination(2))
+  // A folder that is given may be used again, and after a power cut too.
+  if (!options.dataDir) await readyDatabase(join(dataDir, 'broker'))
   const broker = await startBroker(
     {
       dataDir: join(dataDir, 'broker'),
@@ -117,6 +120,7 @@ export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlan
       webDir: options.webDir ?? null,
       providers: options.providers ?? [],
       logger,
+      ...(options.dataDir ? {} : { postgresSettings: NO_POWER_CUT }),
       ...options.broker,
     },
     rooms({ recordings: join(dataDir, 'recordings'), reserveBytes: 1024 * 1024, ticketFolder: null }),
