@@ -60,7 +60,7 @@ describe.skipIf(missing !== null)(`the demo${missing ? ` (skipped: ${missing})` 
         return output.includes('Ctrl-C ends it')
       },
       'the tour is printed',
-      60_000,
+      110_000,
     )
     origin = /Ready: (\S+)/.exec(output)?.[1] ?? ''
     expect(origin).toBe(`http://localhost:${port}`)

@@ -148,6 +148,30 @@ describe.skipIf(missing !== null)(
       auditor = (await plant.person('Anna Weiss', ['auditor'])).client
     })
 
+    step('the notice shows below its request, so that nothing moves under a pointer', async () => {
+      let answers = () => {}
+      const held = new Promise<void>((done) => {
+        answers = done
+      })
+      const slow = `**/api/requests/${requestId}`
+      await vera.route(slow, async (route) => {
+        await held
+        await route.continue()
+      })
+      const notice = vera.waitForResponse(/\/notice$/)
+      await vera.goto(`${plant.origin}/requests/${requestId}/open`)
+      await (await notice).finished()
+      await vera.evaluate(
+        () => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))),
+      )
+      const accept = vera.getByLabel('I have read this and accept it')
+      expect(await accept.count()).toBe(0)
+      answers()
+      await accept.waitFor()
+      await vera.getByText('Replace the gripper program').first().waitFor()
+      await vera.unroute(slow)
+    })
+
     step(
       'five minutes later the session wants a fresh sign-in; the window closed, there is a way back',
       async () => {

@@ -28,6 +28,8 @@ export interface LabBrowser {
 /** 390 px is the phone of web.md; 1440 px a desk. */
 export const PHONE = { width: 390, height: 844 }
 export const DESK = { width: 1440, height: 900 }
+/** Of every wait in a browser: tells a hang from a slow machine, on which opening a session took half a minute. */
+export const DEADLINE_MS = 60_000
 
 /**
  * A fresh real Chromium that resolves the plant's public name to this machine and trusts the site's CA as a person
@@ -81,9 +83,9 @@ async function trust(home: string, authorities: readonly string[]): Promise<void
   }
 }
 
-function contextFor(browser: Browser, options: LabPersonOptions): Promise<BrowserContext> {
+async function contextFor(browser: Browser, options: LabPersonOptions): Promise<BrowserContext> {
   const viewport = options.viewport ?? DESK
-  return browser.newContext({
+  const context = await browser.newContext({
     viewport,
     colorScheme: options.colorScheme ?? 'light',
     hasTouch: viewport.width < 600,
@@ -91,6 +93,8 @@ function contextFor(browser: Browser, options: LabPersonOptions): Promise<Browse
     ...(options.timeZone ? { timezoneId: options.timeZone } : {}),
     ...(options.scale ? { deviceScaleFactor: options.scale } : {}),
   })
+  context.setDefaultTimeout(DEADLINE_MS)
+  return context
 }
 
 /** A virtual passkey (internal, resident keys, user verified) behind the real WebAuthn of this page's browser. */

@@ -1,5 +1,5 @@
 import type { Locator, Page } from 'playwright-core'
-import { addPasskey } from './chromium.ts'
+import { addPasskey, DEADLINE_MS } from './chromium.ts'
 
 /** What people do on the pages, one function a deed, so that journeys and attacks walk the same way. */
 
@@ -60,7 +60,7 @@ export function screenText(page: Page): Promise<string> {
 }
 
 /** Waits until the terminal shows the text. */
-export async function shown(page: Page, text: string | RegExp, withinMs = 20_000): Promise<void> {
+export async function shown(page: Page, text: string | RegExp, withinMs = DEADLINE_MS): Promise<void> {
   await page
     .locator('.xterm-rows')
     .filter({ hasText: text })

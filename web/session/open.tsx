@@ -46,44 +46,47 @@ export function Component() {
           </div>
         )}
       </Shown>
-      <Shown of={notice}>
-        {(data) => (
-          <form
-            className="stack"
-            style={{ maxWidth: '46rem' }}
-            onSubmit={(event) => {
-              event.preventDefault()
-              open.mutate({ params: { id }, body: { noticeVersion: data.version } })
-            }}
-          >
-            <h2>Notice of the site</h2>
-            <div className="panel" style={{ whiteSpace: 'pre-wrap' }}>
-              {data.text}
-            </div>
-            <Checkbox
-              label="I have read this and accept it"
-              checked={accepted}
-              onChange={(event) => setAccepted(event.currentTarget.checked)}
-              description={data.accepted ? 'You accepted this version before.' : undefined}
-            />
-            {open.error ? <ErrorNote error={open.error} /> : null}
-            <div className="row">
-              <Button
-                type="submit"
-                size="md"
-                disabled={!accepted}
-                loading={open.isPending}
-                rightSection={<IconArrowRight size={18} aria-hidden />}
-              >
-                Open session
-              </Button>
-              <Button component={Link} to="/work" variant="default" size="md">
-                Not now
-              </Button>
-            </div>
-          </form>
-        )}
-      </Shown>
+      {/* Only below what it is about: a request that came later would push the form from under the pointer. */}
+      {request.isPending ? null : (
+        <Shown of={notice}>
+          {(data) => (
+            <form
+              className="stack"
+              style={{ maxWidth: '46rem' }}
+              onSubmit={(event) => {
+                event.preventDefault()
+                open.mutate({ params: { id }, body: { noticeVersion: data.version } })
+              }}
+            >
+              <h2>Notice of the site</h2>
+              <div className="panel" style={{ whiteSpace: 'pre-wrap' }}>
+                {data.text}
+              </div>
+              <Checkbox
+                label="I have read this and accept it"
+                checked={accepted}
+                onChange={(event) => setAccepted(event.currentTarget.checked)}
+                description={data.accepted ? 'You accepted this version before.' : undefined}
+              />
+              {open.error ? <ErrorNote error={open.error} /> : null}
+              <div className="row">
+                <Button
+                  type="submit"
+                  size="md"
+                  disabled={!accepted}
+                  loading={open.isPending}
+                  rightSection={<IconArrowRight size={18} aria-hidden />}
+                >
+                  Open session
+                </Button>
+                <Button component={Link} to="/work" variant="default" size="md">
+                  Not now
+                </Button>
+              </div>
+            </form>
+          )}
+        </Shown>
+      )}
     </Page>
   )
 }
