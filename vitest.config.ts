@@ -9,6 +9,8 @@ const slow = { testTimeout: 120_000, hookTimeout: 180_000, fileParallelism: fals
 const inPairs = { ...slow, fileParallelism: true, maxWorkers: 2, sequence: { groupOrder: 1 } }
 export default defineConfig({
   test: {
+    // By content: what one suite has read as JavaScript, the next ones need not translate again.
+    experimental: { fsModuleCache: true },
     projects: [
       {
         test: {
@@ -25,7 +27,7 @@ export default defineConfig({
       { test: { name: 'gateway', include: ['tests/gateway/**/*.test.ts'], ...inPairs } },
       { test: { name: 'attacks', include: ['tests/attacks/**/*.test.ts'], ...inPairs } },
       { test: { name: 'failures', include: ['tests/failures/**/*.test.ts'], ...inPairs } },
-      { test: { name: 'journeys', include: ['tests/journeys/**/*.test.ts'], ...inPairs } },
+      { test: { name: 'journeys', include: ['tests/journeys/**/*.test.ts'], ...slow } },
       { test: { name: 'long', include: ['tests/long/**/*.test.ts'], ...slow, testTimeout: 1_800_000 } },
     ],
   },

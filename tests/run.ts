@@ -18,7 +18,7 @@ const BUDGET: Record<string, number> = {
   gateway: 4,
   attacks: 7,
   failures: 6,
-  journeys: 8,
+  journeys: 9,
 }
 const TOTAL_MINUTES = 25
 const LONG: Record<string, number> = { long: 60 }
