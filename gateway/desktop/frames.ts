@@ -26,7 +26,8 @@ export type TakeFrame = (messages: readonly Uint8Array[]) => boolean
 
 /**
  * The recording's view of a desktop: a keyframe whenever one is asked for, and in between what changed, at most once per
- * sampling interval. All lossless, in encodings that need no state: Tight with its streams reset, Cursor, DesktopSize.
+ * sampling interval. All lossless, in encodings that need no state: Tight with its streams reset, Cursor, DesktopSize. No
+ * copies: a player that seeks would have to make each of them, where of painted rectangles only the last one counts.
  *
  * Keyframes and frames come from one queue. Everything that was given before a keyframe settles is in it, and what comes
  * after is not, so it may stand at any place in the order in which it was received.
@@ -65,7 +66,7 @@ export class DesktopFrames {
       const { width, height } = this.#screen.grid
       const taken = this.#consumer.take()
       const pointer = taken.pointer ?? { width: 0, height: 0, hotX: 0, hotY: 0, pixels: new Uint8Array(0) }
-      const [changed, tiles] = await Promise.all([change, this.#encoder.encode(taken.tiles)])
+      const [changed, tiles] = await Promise.all([change, this.#encoder.encode(taken.tiles, taken.areas)])
       this.#hand(changed)
       const messages = [
         serverInit(width, height, this.#options.name),
@@ -108,8 +109,8 @@ export class DesktopFrames {
     this.#sampledAt = performance.now()
     if (!this.#give || !this.#consumer.isBehind) return []
     const { width, height } = this.#screen.grid
-    const { isResized, pointer, tiles } = this.#consumer.take()
-    const encoded = await this.#encoder.encode(tiles)
+    const { isResized, pointer, tiles, areas } = this.#consumer.take()
+    const encoded = await this.#encoder.encode(tiles, areas)
     // The new size in a message of its own: by RFB it is an update's last rectangle.
     const size: WireRect[] = isResized ? [desktopSizeRect(width, height)] : []
     const pictures = [...(pointer ? [cursorRect(pointer)] : []), ...rectsOf(encoded)]

@@ -1,8 +1,10 @@
 import type { Rect } from '../canvas.ts'
+import type { Copy } from '../screen/behind.ts'
 import { fillBody } from './tight.ts'
 import type { EncodedTile } from './tile-encoder.ts'
 
 export const ENCODING_TIGHT = 7
+const ENCODING_COPY_RECT = 1
 
 /** One rectangle of a FramebufferUpdate; pseudo-encodings say other things in its four numbers. */
 export interface WireRect extends Rect {
@@ -34,14 +36,24 @@ export function rectsOf(tiles: readonly EncodedTile[]): WireRect[] {
   return rects
 }
 
+/** To be made in this order, before anything else of an update is painted. */
+export function copyRects(copies: readonly Copy[]): WireRect[] {
+  return copies.map(({ fromX, fromY, ...rect }) => {
+    const body = Buffer.alloc(4)
+    body.writeUInt16BE(fromX, 0)
+    body.writeUInt16BE(fromY, 2)
+    return { ...rect, encoding: ENCODING_COPY_RECT, body }
+  })
+}
+
 type Plain = Rect & { colour: number }
 
 function joinAcross(plain: readonly Plain[]): Plain[] {
   const joined: Plain[] = []
   for (const one of [...plain].sort((a, b) => a.y - b.y || a.x - b.x)) {
     const last = joined.at(-1)
-    if (last && last.colour === one.colour && last.y === one.y && last.x + last.width === one.x)
-      last.width += one.width
+    const isBeside = last && last.y === one.y && last.height === one.height && last.x + last.width === one.x
+    if (isBeside && last.colour === one.colour) last.width += one.width
     else joined.push({ ...one })
   }
   return joined

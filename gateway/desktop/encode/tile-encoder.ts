@@ -1,11 +1,26 @@
 import type { Rect } from '../canvas.ts'
-import { TILE_BYTES } from '../screen/grid.ts'
+import { TILE, TILE_BYTES } from '../screen/grid.ts'
 import type { Screen } from '../screen/screen.ts'
 import { type EncodePool, JOB_TILES } from './pool.ts'
 import type { EncodedRect } from './tight.ts'
 
 export interface EncodedTile extends EncodedRect {
   rect: Rect
+}
+
+interface Wanted {
+  tile: number
+  area: Rect
+}
+
+/** Of each tile the whole and one part at most are kept: lookers who ask at the same time ask for the same. */
+function keyOf({ tile, area }: Wanted): number {
+  const isWhole = area.width === TILE && area.height === TILE
+  return tile * 2 + (isWhole ? 1 : 0)
+}
+
+function isSame(one: Rect | undefined, other: Rect): boolean {
+  return one?.x === other.x && one.y === other.y && one.width === other.width && one.height === other.height
 }
 
 /** What the encoded tiles of one screen may take while nobody waits for them. */
@@ -15,14 +30,16 @@ const KEPT_OVERHEAD = 256
 
 interface Kept {
   version: number
+  /** The part of the screen that it shows. */
+  area: Rect
   tile: Promise<EncodedTile>
   /** Null while it is being encoded. */
   bytes: number | null
 }
 
 /**
- * Encodes the tiles of one screen, each version once: the vendor, every observer and the recorder share the bytes, and
- * who comes late gets what is already there.
+ * Encodes the tiles of one screen, each version and part once: the vendor, every observer and the recorder share the bytes
+ * where they ask for the same, and who comes late gets what is already there.
  *
  * The pixels are copied when they are asked for, before anything else can be painted. That costs about half a
  * millisecond per megapixel here, a small part of what encoding takes on its own thread, and only once per version. In
@@ -33,7 +50,7 @@ interface Kept {
 export class TileEncoder {
   readonly #screen: Screen
   readonly #pool: EncodePool
-  /** The newest version of each tile that was asked for, longest unused first. */
+  /** The newest version of each tile, by the parts of it that were asked for, longest unused first. */
   readonly #kept = new Map<number, Kept>()
   #keptBytes = 0
   #sizeVersion = 0
@@ -43,53 +60,72 @@ export class TileEncoder {
     this.#pool = pool
   }
 
-  /** Of the screen as it is now; in the order asked for. Rejects when the pool has stopped or gives up. */
-  encode(tiles: readonly number[]): Promise<EncodedTile[]> {
+  /**
+   * Of the screen as it is now; in the order asked for. `areas`: of each tile the part that is wanted, all of it without.
+   * Rejects when the pool has stopped or gives up.
+   */
+  encode(tiles: readonly number[], areas?: readonly Rect[]): Promise<EncodedTile[]> {
     if (this.#sizeVersion !== this.#screen.sizeVersion) this.#forget()
-    const missing = tiles.filter((tile) => this.#kept.get(tile)?.version !== this.#screen.versions[tile])
+    const { grid } = this.#screen
+    const wanted = tiles.map((tile, place) => ({ tile, area: areas?.[place] ?? grid.rect(tile) }))
+    const missing = wanted.filter((one) => !this.#find(one))
     for (let at = 0; at < missing.length; at += JOB_TILES) this.#start(missing.slice(at, at + JOB_TILES))
-    const asked = tiles.map((tile) => {
-      const kept = this.#kept.get(tile)
-      if (!kept) throw new RangeError(`the screen has no tile ${tile}`)
-      this.#kept.delete(tile)
-      this.#kept.set(tile, kept)
+    const asked = wanted.map((one) => {
+      const kept = this.#find(one)
+      if (!kept) throw new RangeError(`the screen has no tile ${one.tile}`)
+      this.#kept.delete(keyOf(one))
+      this.#kept.set(keyOf(one), kept)
       return kept.tile
     })
     return Promise.all(asked)
   }
 
-  #start(tiles: readonly number[]): void {
-    const { grid, versions } = this.#screen
+  /** What is kept of it is of this version and of this very part. */
+  #find(one: Wanted): Kept | null {
+    const kept = this.#kept.get(keyOf(one))
+    const isIt = kept?.version === this.#screen.versions[one.tile] && isSame(kept?.area, one.area)
+    return kept && isIt ? kept : null
+  }
+
+  #start(wanted: readonly Wanted[]): void {
+    const { versions } = this.#screen
     const block = this.#pool.block()
-    const sizes = new Uint8Array(tiles.length * 2)
-    const rects = tiles.map((tile) => grid.rect(tile))
-    tiles.forEach((tile, place) => {
-      const pixels = this.#screen.pixels(tile)
-      new Int32Array(block, place * TILE_BYTES, pixels.length).set(pixels)
-      sizes[place * 2] = rects[place]?.width ?? 0
-      sizes[place * 2 + 1] = rects[place]?.height ?? 0
+    const sizes = new Uint8Array(wanted.length * 2)
+    wanted.forEach(({ tile, area }, place) => {
+      this.#copyPixels(tile, area, new Int32Array(block, place * TILE_BYTES, area.width * area.height))
+      sizes[place * 2] = area.width
+      sizes[place * 2 + 1] = area.height
     })
     const job = this.#pool.encode(block, sizes)
-    tiles.forEach((tile, place) => {
+    wanted.forEach(({ tile, area }, place) => {
+      const key = keyOf({ tile, area })
       const encoded = job.then((done): EncodedTile => {
         const one = done[place]
-        const rect = rects[place]
-        if (!one || !rect) throw new Error('an encoding thread answered with too few tiles')
-        this.#account(tile, kept, one.body.length)
-        return { ...one, rect }
+        if (!one) throw new Error('an encoding thread answered with too few tiles')
+        this.#account(key, kept, one.body.length)
+        return { ...one, rect: { ...area } }
       })
       // Whoever asked hears of a failure; the next who asks tries again.
       encoded.catch(() => {
-        if (this.#kept.get(tile) === kept) this.#drop(tile)
+        if (this.#kept.get(key) === kept) this.#drop(key)
       })
-      const kept: Kept = { version: versions[tile] ?? 0, tile: encoded, bytes: null }
-      this.#drop(tile)
-      this.#kept.set(tile, kept)
+      const kept: Kept = { version: versions[tile] ?? 0, area, tile: encoded, bytes: null }
+      this.#drop(key)
+      this.#kept.set(key, kept)
     })
   }
 
-  #account(tile: number, kept: Kept, bytes: number): void {
-    if (this.#kept.get(tile) !== kept) return
+  #copyPixels(tile: number, area: Rect, into: Int32Array): void {
+    const { x, y, width } = this.#screen.grid.rect(tile)
+    const pixels = this.#screen.pixels(tile)
+    for (let row = 0; row < area.height; row++) {
+      const from = (area.y - y + row) * width + area.x - x
+      into.set(pixels.subarray(from, from + area.width), row * area.width)
+    }
+  }
+
+  #account(key: number, kept: Kept, bytes: number): void {
+    if (this.#kept.get(key) !== kept) return
     kept.bytes = bytes + KEPT_OVERHEAD
     this.#keptBytes += kept.bytes
     if (this.#keptBytes <= KEPT_BYTES) return
@@ -99,9 +135,9 @@ export class TileEncoder {
     }
   }
 
-  #drop(tile: number): void {
-    this.#keptBytes -= this.#kept.get(tile)?.bytes ?? 0
-    this.#kept.delete(tile)
+  #drop(key: number): void {
+    this.#keptBytes -= this.#kept.get(key)?.bytes ?? 0
+    this.#kept.delete(key)
   }
 
   #forget(): void {

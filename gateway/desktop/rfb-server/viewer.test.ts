@@ -130,7 +130,7 @@ test('a browser that asks for each update gets one for each, when something has 
   screen.flush()
   await browser.sees()
   expect(browser.updates()).toHaveLength(2)
-  expect(browser.rects().at(-1)).toMatchObject({ x: 64, y: 0, width: 64, height: 64 })
+  expect(browser.rects().at(-1)).toMatchObject({ x: 70, y: 3, width: 1, height: 1 })
   // Not asked: nothing more.
   screen.fill({ x: 0, y: 0, width: 20, height: 20 }, 0x111111)
   screen.flush()

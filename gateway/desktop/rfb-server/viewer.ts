@@ -1,5 +1,5 @@
 import { CLOSE } from '../../../broker/contract/terminal.ts'
-import { framebufferUpdate, rectsOf, type WireRect } from '../encode/rects.ts'
+import { copyRects, framebufferUpdate, rectsOf, type WireRect } from '../encode/rects.ts'
 import type { TileEncoder } from '../encode/tile-encoder.ts'
 import { isDesktopSize } from '../limits.ts'
 import type { Consumer, Taken } from '../screen/consumer.ts'
@@ -217,6 +217,7 @@ export class RfbViewer {
   #takeEncodings(encodings: ReadonlySet<number>): void {
     if (!encodings.has(ENCODING.tight)) throw new ClientProtocolError('a browser here reads Tight')
     this.#encodings = encodings
+    this.#consumer.takesCopies = encodings.has(ENCODING.copyRect)
     for (const encoding of [ENCODING.qemuKeys, ENCODING.extendedMouseButtons])
       if (this.#isNew(encoding)) this.#due.push(offerRect(encoding))
     if (this.#offered.has(ENCODING.extendedMouseButtons)) this.#messages.hasExtendedMouseButtons = true
@@ -318,8 +319,10 @@ export class RfbViewer {
     }
     const taken = this.#consumer.take(UPDATE_TILES)
     const due = this.#due.splice(0)
-    const tiles = await this.#encoder.encode(taken.tiles)
-    if (!this.#isOver) this.#sendUpdate([...due, ...this.#pointerRects(taken), ...rectsOf(tiles)])
+    const tiles = await this.#encoder.encode(taken.tiles, taken.areas)
+    if (this.#isOver) return
+    const pictures = [...copyRects(taken.copies), ...rectsOf(tiles)]
+    this.#sendUpdate([...due, ...this.#pointerRects(taken), ...pictures])
   }
 
   #pointerRects({ pointer }: Taken): WireRect[] {

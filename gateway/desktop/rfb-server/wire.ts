@@ -1,5 +1,6 @@
 /** Numbers of RFC 6143 and of the community RFB specification, as far as they are spoken towards the browser. */
 export const ENCODING = {
+  copyRect: 1,
   tight: 7,
   desktopSize: -223,
   cursor: -239,

@@ -1,4 +1,5 @@
-import type { Cursor } from '../canvas.ts'
+import type { Cursor, Rect } from '../canvas.ts'
+import { Behind, type Copy, type Step } from './behind.ts'
 import type { Screen } from './screen.ts'
 
 export interface ConsumerHandlers {
@@ -12,16 +13,21 @@ export interface Taken {
   isResized: boolean
   /** The pointer's picture when it has changed. */
   pointer: Cursor | null
+  /** To be made in this order, before anything of the tiles is painted. */
+  copies: Copy[]
   /** Numbers of tiles. */
   tiles: number[]
+  /** Of each of these tiles the part that is to be painted. */
+  areas: Rect[]
 }
 
-/** One looker's place: the version of each tile that it took last. */
+/** One looker's place: what of each tile is new since it took last. */
 export class Consumer {
   readonly #screen: Screen
   readonly #handlers: ConsumerHandlers
   readonly #leave: () => void
-  #taken: Float64Array
+  #behind: Behind
+  #takesCopies = false
   #sizeVersion = 0
   #pointerVersion = 0
   #isBehind = true
@@ -32,7 +38,7 @@ export class Consumer {
     this.#screen = screen
     this.#handlers = handlers
     this.#leave = leave
-    this.#taken = new Float64Array(screen.grid.count)
+    this.#behind = new Behind(screen.grid)
   }
 
   /** Whether `take` would bring something. */
@@ -45,44 +51,58 @@ export class Consumer {
     return this.#sizeVersion !== this.#screen.sizeVersion
   }
 
+  /** Whether it can move what it shows already; without, everything is painted. */
+  set takesCopies(takesCopies: boolean) {
+    this.#takesCopies = takesCopies
+    this.#behind.takesCopies = takesCopies
+  }
+
   /** Takes what changed, `limit` tiles at most; what is left comes first the next time. */
   take(limit = Number.POSITIVE_INFINITY): Taken {
     const screen = this.#screen
     const isResized = this.isOtherSize
-    if (isResized) {
-      this.#sizeVersion = screen.sizeVersion
-      this.#taken = new Float64Array(screen.grid.count)
-    }
+    this.#sizeVersion = screen.sizeVersion
     const hasOtherPointer = this.#pointerVersion !== screen.pointerVersion
     this.#pointerVersion = screen.pointerVersion
-    const { versions } = screen
+    const behind = this.#behind
+    const copies = behind.copies
+    behind.copies = []
     const tiles: number[] = []
+    const areas: Rect[] = []
     this.#isBehind = false
-    const count = versions.length
+    const { count } = screen.grid
     const first = this.#next < count ? this.#next : 0
     this.#next = 0
     for (let step = 0; step < count; step++) {
       const tile = (first + step) % count
-      if (versions[tile] === this.#taken[tile]) continue
+      const area = behind.area(tile)
+      if (!area) continue
       if (tiles.length >= limit) {
         this.#isBehind = true
         this.#next = tile
         break
       }
-      this.#taken[tile] = versions[tile] ?? 0
+      behind.clear(tile)
       tiles.push(tile)
+      areas.push(area)
     }
-    return { isResized, pointer: hasOtherPointer ? screen.pointer : null, tiles }
+    return { isResized, pointer: hasOtherPointer ? screen.pointer : null, copies, tiles, areas }
   }
 
   /** Everything is to be taken again. */
   forget(): void {
-    this.#taken.fill(0)
+    this.#behind.all()
     this.#pointerVersion = 0
     this.#isBehind = true
   }
 
-  changed(): void {
+  /** `step`: null when the size is another one. */
+  changed(step: Step | null): void {
+    if (step) this.#behind.add(step)
+    else {
+      this.#behind = new Behind(this.#screen.grid)
+      this.#behind.takesCopies = this.#takesCopies
+    }
     this.#isBehind = true
     this.#handlers.onDamage()
   }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import type { Rect } from '../canvas.ts'
 import { MAX_PIXELS } from '../limits.ts'
 import { pixels, random, shown } from '../testing/painting.ts'
 import { TILE } from './grid.ts'
@@ -168,6 +169,107 @@ test('what is outside, or larger than any screen may be, is refused and changes 
   for (const run of refused) expect(run).toThrow(RangeError)
   screen.flush()
   expect(damaged()).toBe(0)
+})
+
+/** What somebody shows who takes and draws; what is left over by a `limit` comes with the next ones. */
+class Looker {
+  readonly screen: Screen
+  readonly consumer
+  picture = new Uint8Array(0)
+  width = 0
+  painted = 0
+  copied = 0
+
+  constructor(screen: Screen, takesCopies: boolean) {
+    this.screen = screen
+    this.consumer = screen.consumer({ onDamage() {} })
+    this.consumer.takesCopies = takesCopies
+  }
+
+  take(limit: number): void {
+    const { grid } = this.screen
+    const isOther = this.consumer.isOtherSize
+    const { copies, areas } = this.consumer.take(limit)
+    if (isOther) this.picture = new Uint8Array(grid.width * grid.height * 4)
+    this.width = grid.width
+    const now = shown(this.screen)
+    for (const { fromX, fromY, ...rect } of copies) {
+      this.copied += 1
+      this.#draw(rect, this.picture.slice(), fromX, fromY)
+    }
+    for (const area of areas) {
+      this.painted += area.width * area.height
+      this.#draw(area, now, area.x, area.y)
+    }
+  }
+
+  #draw(rect: Rect, from: Uint8Array, fromX: number, fromY: number): void {
+    for (let row = 0; row < rect.height; row++) {
+      const at = ((fromY + row) * this.width + fromX) * 4
+      this.picture.set(from.subarray(at, at + rect.width * 4), ((rect.y + row) * this.width + rect.x) * 4)
+    }
+  }
+}
+
+test('whatever is painted and copied, and however much is taken at once, lookers come to the screen', () => {
+  let copied = 0
+  for (let seed = 1; seed <= 30; seed++) {
+    const next = random(seed)
+    const screen = new Screen(200 + next(150), 150 + next(150))
+    const lookers = [new Looker(screen, true), new Looker(screen, true), new Looker(screen, false)]
+    for (let step = 0; step < 60; step++) {
+      for (let count = next(4); count > 0; count--) {
+        const { width, height } = screen.grid
+        const area = {
+          x: next(width - 140),
+          y: next(height - 120),
+          width: 1 + next(140),
+          height: 1 + next(120),
+        }
+        const kind = next(4)
+        if (kind < 2) screen.copy(area, next(width - 140), next(height - 120))
+        else if (kind === 2) screen.fill(area, next(0xffffff))
+        else screen.put(area, pixels(area, 1 + next(4), next))
+      }
+      // Many copies at once are not told one by one.
+      if (next(20) === 0)
+        for (let count = 0; count < 30; count++)
+          screen.copy({ x: next(60), y: next(30), width: 100, height: 70 }, next(60), next(30))
+      if (next(25) === 0) screen.resize(200 + next(150), 150 + next(150))
+      screen.flush()
+      for (const looker of lookers) if (next(3) === 0) looker.take(next(2) === 0 ? 1 + next(9) : 1000)
+    }
+    for (const looker of lookers) {
+      looker.take(1000)
+      expect(Buffer.from(looker.picture).equals(shown(screen)), `seed ${seed}`).toBe(true)
+      expect(looker.consumer.isBehind).toBe(false)
+    }
+    copied += lookers[0]?.copied ?? 0
+    expect(lookers[2]?.copied).toBe(0)
+  }
+  expect(copied).toBeGreaterThan(300)
+})
+
+test('a text that scrolls is a copy and the new line', () => {
+  const screen = new Screen(512, 512)
+  const next = random(11)
+  const all = { x: 0, y: 0, width: 512, height: 512 }
+  screen.put(all, pixels(all, 2, next))
+  screen.flush()
+  const looker = new Looker(screen, true)
+  looker.take(1000)
+  looker.painted = 0
+  for (let line = 0; line < 20; line++) {
+    screen.copy({ x: 0, y: 0, width: 512, height: 499 }, 0, 13)
+    const last = { x: 0, y: 499, width: 512, height: 13 }
+    screen.put(last, pixels(last, 2, next))
+    screen.flush()
+    // Two lines at once, as a slower looker gets them.
+    if (line % 2 === 1) looker.take(1000)
+  }
+  expect(Buffer.from(looker.picture).equals(shown(screen))).toBe(true)
+  expect(looker.copied).toBe(20)
+  expect(looker.painted).toBeLessThanOrEqual(10 * 512 * 26)
 })
 
 test('a consumer that has left is told nothing', () => {

@@ -1,10 +1,15 @@
 import type { Canvas, Cursor, Rect } from '../canvas.ts'
 import { isDesktopSize, MAX_CURSOR_SIDE } from '../limits.ts'
+import type { Copy } from './behind.ts'
 import { Consumer, type ConsumerHandlers } from './consumer.ts'
 import { Grid, TILE, TILE_PIXELS } from './grid.ts'
 
+/** Copies of one `flush` that consumers are told of; what is smaller than a tile is painted as quickly. */
+const MAX_COPIES = 16
 /** The fourth byte of a pixel, so that pixels compare as whole numbers. */
 const OPAQUE = 0xff000000
+/** How a tile was touched, beside 0 and 1: a copy was made in what is shown. */
+const COPIED = 2
 
 /**
  * The picture of one desktop session, between the source that paints it and everybody who looks. Sources paint into
@@ -12,8 +17,9 @@ const OPAQUE = 0xff000000
  * only the second store, so they never see half of an update, and a tile painted with what already stood there costs
  * nobody anything.
  *
- * Each tile has a version, a number that is never used again for other pixels. A consumer is behind where the version
- * that it took last is another one: that is all that is kept for it, however slow it is and whatever is painted.
+ * Each tile has a version, a number that is never used again for other pixels. What a source copies within the picture
+ * (a text that scrolls) is done the same way in the second store before the two are compared, so consumers get the copy and
+ * what changed beside it. What is kept for one is bounded, however slow it is and whatever is painted (Behind).
  *
  * The stores are this thread's own memory. Encoding threads get copies (TileEncoder says why).
  */
@@ -22,6 +28,8 @@ export class Screen implements Canvas {
   #painted: Int32Array
   #paintedGrid: Grid
   #touched: Uint8Array
+  /** Since the last `flush`, in order; null when there were too many. */
+  #copies: Copy[] | null = []
   #isResized = false
   #nextCursor: Cursor | null = null
   /** As shown: tile by tile, TILE_PIXELS each, rows as wide as the tile. */
@@ -91,6 +99,7 @@ export class Screen implements Canvas {
     this.#painted = painted
     this.#paintedGrid = grid
     this.#touched = new Uint8Array(grid.count)
+    this.#copies = []
     this.#isResized = true
   }
 
@@ -131,6 +140,7 @@ export class Screen implements Canvas {
       const from = (fromY + row) * stride + fromX
       this.#painted.copyWithin((rect.y + row) * stride + rect.x, from, from + rect.width)
     }
+    if (rect.width * rect.height >= TILE_PIXELS) this.#noteCopy({ ...rect, fromX, fromY })
     this.#touch(rect)
   }
 
@@ -152,21 +162,77 @@ export class Screen implements Canvas {
   flush(): void {
     const isResized = this.#isResized
     if (isResized) this.#takeSize()
-    let changed = isResized
+    const copies = this.#takeCopies()
+    const areas: Rect[] = []
     for (let tile = 0; tile < this.#grid.count; tile++) {
-      if (this.#touched[tile] === 0) continue
+      const touched = this.#touched[tile]
+      if (touched === 0) continue
       this.#touched[tile] = 0
-      if (!this.#takeTile(tile)) continue
-      this.#versions[tile] = this.#newVersion()
-      changed = true
+      const area = this.#takeTile(tile)
+      if (area) areas.push(area)
+      // What a copy brought is other pixels too.
+      if (area || touched === COPIED) this.#versions[tile] = this.#newVersion()
     }
-    if (this.#nextCursor) {
-      changed = !this.#cursor || !isSamePicture(this.#cursor, this.#nextCursor) || changed
-      if (!this.#cursor || !isSamePicture(this.#cursor, this.#nextCursor)) this.#cursorVersion += 1
-      this.#cursor = this.#nextCursor
-      this.#nextCursor = null
+    const hasOtherPointer = this.#takePointer()
+    if (!isResized && !hasOtherPointer && copies.length === 0 && areas.length === 0) return
+    for (const consumer of this.#consumers) consumer.changed(isResized ? null : { copies, areas })
+  }
+
+  #takePointer(): boolean {
+    const next = this.#nextCursor
+    if (!next) return false
+    const isOther = !this.#cursor || !isSamePicture(this.#cursor, next)
+    if (isOther) this.#cursorVersion += 1
+    this.#cursor = next
+    this.#nextCursor = null
+    return isOther
+  }
+
+  #noteCopy(copy: Copy): void {
+    if (this.#copies && this.#copies.length < MAX_COPIES && !this.#isResized) this.#copies.push(copy)
+    else this.#copies = null
+  }
+
+  /** Makes the copies in what is shown; none where there were too many to tell. */
+  #takeCopies(): Copy[] {
+    const copies = this.#copies ?? []
+    this.#copies = []
+    for (const copy of copies) {
+      const pixels = this.#shownRows({ ...copy, x: copy.fromX, y: copy.fromY })
+      this.#eachPart(copy, (tile, part, at) => {
+        const from = (part.y - copy.y) * copy.width + part.x - copy.x
+        this.#shown.set(pixels.subarray(from, from + part.width), at)
+        this.#touched[tile] = COPIED
+      })
     }
-    if (changed) for (const consumer of this.#consumers) consumer.changed()
+    return copies
+  }
+
+  #shownRows(rect: Rect): Int32Array {
+    const pixels = new Int32Array(rect.width * rect.height)
+    this.#eachPart(rect, (_tile, part, at) =>
+      pixels.set(this.#shown.subarray(at, at + part.width), (part.y - rect.y) * rect.width + part.x - rect.x),
+    )
+    return pixels
+  }
+
+  /** Every piece of a row of the rectangle that lies in one tile, with its place among the shown pixels. */
+  #eachPart(
+    { x, y, width, height }: Rect,
+    does: (tile: number, part: { x: number; y: number; width: number }, at: number) => void,
+  ): void {
+    const { columns } = this.#grid
+    for (let row = y; row < y + height; row++) {
+      const first = Math.floor(row / TILE) * columns
+      for (let left = x; left < x + width; ) {
+        const tile = first + Math.floor(left / TILE)
+        const whole = this.#grid.rect(tile)
+        const right = Math.min(x + width, whole.x + whole.width)
+        const at = tile * TILE_PIXELS + (row - whole.y) * whole.width + left - whole.x
+        does(tile, { x: left, y: row, width: right - left }, at)
+        left = right
+      }
+    }
   }
 
   #takeSize(): void {
@@ -178,26 +244,30 @@ export class Screen implements Canvas {
     this.#touched.fill(1)
   }
 
-  /** Copies a tile from the painted store; false when both had the same. */
-  #takeTile(tile: number): boolean {
+  /** Copies a tile from the painted store. The smallest rectangle of the screen that holds what differed, or null. */
+  #takeTile(tile: number): Rect | null {
     const { x, y, width, height } = this.#grid.rect(tile)
     const stride = this.#grid.width
     const painted = this.#painted
     const shown = this.#shown
+    let [left, top, right, bottom] = [width, height, 0, 0]
     let at = tile * TILE_PIXELS
-    let isSame = true
     for (let row = 0; row < height; row++) {
       const from = (y + row) * stride + x
-      if (isSame)
-        for (let column = 0; column < width; column++)
-          if (painted[from + column] !== shown[at + column]) {
-            isSame = false
-            break
-          }
-      if (!isSame) shown.set(painted.subarray(from, from + width), at)
+      let first = 0
+      while (first < width && painted[from + first] === shown[at + first]) first++
+      if (first < width) {
+        let last = width - 1
+        while (painted[from + last] === shown[at + last]) last--
+        shown.set(painted.subarray(from + first, from + last + 1), at + first)
+        left = Math.min(left, first)
+        right = Math.max(right, last + 1)
+        top = Math.min(top, row)
+        bottom = row + 1
+      }
       at += width
     }
-    return !isSame
+    return bottom === 0 ? null : { x: x + left, y: y + top, width: right - left, height: bottom - top }
   }
 
   #touch({ x, y, width, height }: Rect): void {

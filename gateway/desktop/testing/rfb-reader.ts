@@ -89,6 +89,9 @@ export class RfbReader {
       case 7:
         rect.form = this.#tight(x, y, width, height)
         return rect
+      case 1:
+        this.#copy(rect, this.#u16(), this.#u16())
+        return rect
       case -223:
         this.#size(width, height)
         return rect
@@ -120,6 +123,16 @@ export class RfbReader {
         return rect
       default:
         throw new Error(`encoding ${encoding}`)
+    }
+  }
+
+  #copy({ x, y, width, height }: ReadRect, fromX: number, fromY: number): void {
+    const isInside = (left: number, top: number) => left + width <= this.width && top + height <= this.height
+    if (!isInside(x, y) || !isInside(fromX, fromY)) throw new Error('a copy from or to outside')
+    const before = this.picture.slice()
+    for (let row = 0; row < height; row++) {
+      const from = ((fromY + row) * this.width + fromX) * 4
+      this.picture.set(before.subarray(from, from + width * 4), ((y + row) * this.width + x) * 4)
     }
   }
 
