@@ -1,5 +1,6 @@
 import type { DesktopEvent, DesktopSegment } from './desktop-segment.ts'
 import { parseDesktop } from './desktop-segment.ts'
+import { squash } from './desktop-squash.ts'
 import type { ReplayChannel } from './replay-channel.ts'
 import { type DriverState, type DriverWorld, type SegmentIndex, SegmentPlayer } from './segment-player.ts'
 
@@ -18,8 +19,8 @@ export class DesktopDriver extends SegmentPlayer<DesktopSegment, DesktopEvent> {
     this.#channel = channel
   }
 
-  protected restore({ init, keyframe }: DesktopSegment): void {
-    this.#channel.restart(init, keyframe)
+  protected restore({ init, keyframe }: DesktopSegment, events: readonly DesktopEvent[]): void {
+    this.#channel.restart(init, squash(init, [...keyframe, ...events.map(({ message }) => message)]))
   }
 
   protected show(events: readonly DesktopEvent[]): void {

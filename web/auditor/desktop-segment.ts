@@ -15,7 +15,7 @@ export interface DesktopSegment {
 
 const HEAD = 12
 const UPDATE = 0
-const CURSOR = -239
+export const CURSOR = -239
 
 /** Reads a segment; a record that cannot be read ends it (the rest is not guessed at). */
 export function parseDesktop(bytes: ArrayBuffer): DesktopSegment {
@@ -39,27 +39,44 @@ export function parseDesktop(bytes: ArrayBuffer): DesktopSegment {
   }
 }
 
-/**
- * noVNC 1.7 takes a pointer's colours as blue, green, red, whatever pixel format was agreed: so they are given to it in
- * that order. Throws RangeError where a rectangle is cut, which no verified segment has.
- */
-function swapPointerColours(message: Uint8Array<ArrayBuffer>): void {
+export interface WireRect {
+  x: number
+  y: number
+  width: number
+  height: number
+  encoding: number
+  /** With its header. */
+  bytes: Uint8Array<ArrayBuffer>
+}
+
+/** The rectangles of an update. Throws RangeError where one is cut, which no verified segment has. */
+export function rectsOf(message: Uint8Array<ArrayBuffer>): WireRect[] {
   const view = new DataView(message.buffer, message.byteOffset, message.byteLength)
-  const count = view.getUint16(2)
+  const rects: WireRect[] = []
   let at = 4
-  for (let rect = 0; rect < count; rect++) {
+  for (let left = view.getUint16(2); left > 0; left--) {
+    const [x, y] = [view.getUint16(at), view.getUint16(at + 2)]
     const [width, height] = [view.getUint16(at + 4), view.getUint16(at + 6)]
     const encoding = view.getInt32(at + 8)
-    at += 12
-    if (encoding === CURSOR) {
-      const end = at + width * height * 4
-      for (let pixel = at; pixel < end; pixel += 4) {
-        const red = view.getUint8(pixel)
-        view.setUint8(pixel, view.getUint8(pixel + 2))
-        view.setUint8(pixel + 2, red)
-      }
+    const end = at + 12 + bodyLength(view, at + 12, { width, height, encoding })
+    rects.push({ x, y, width, height, encoding, bytes: message.subarray(at, end) })
+    at = end
+  }
+  return rects
+}
+
+/**
+ * noVNC 1.7 takes a pointer's colours as blue, green, red, whatever pixel format was agreed: so they are given to it in
+ * that order.
+ */
+function swapPointerColours(message: Uint8Array<ArrayBuffer>): void {
+  for (const { width, height, encoding, bytes } of rectsOf(message)) {
+    if (encoding !== CURSOR) continue
+    for (let pixel = 12; pixel < 12 + width * height * 4; pixel += 4) {
+      const red = bytes[pixel] ?? 0
+      bytes[pixel] = bytes[pixel + 2] ?? 0
+      bytes[pixel + 2] = red
     }
-    at += bodyLength(view, at, { width, height, encoding })
   }
 }
 

@@ -73,8 +73,9 @@ export class SegmentDriver extends SegmentPlayer<Segment, Event> {
     }
   }
 
-  protected restore({ cols, rows }: Segment): void {
+  protected restore({ cols, rows }: Segment, events: readonly Event[]): void {
     this.#dispatch('reset', { size: { cols, rows } })
+    this.show(events)
   }
 
   protected show(events: readonly Event[]): void {

@@ -75,8 +75,8 @@ export abstract class SegmentPlayer<S extends Played<E>, E> {
     this.#world = world
   }
 
-  /** Shows the keyframe, whatever was shown before. */
-  protected abstract restore(segment: S): void
+  /** Shows the keyframe, whatever was shown before, and what followed it until the sought moment, in one go. */
+  protected abstract restore(segment: S, events: readonly E[]): void
   /** Shows what came next. */
   protected abstract show(events: readonly E[]): void
   /** Milliseconds since the session's start. */
@@ -213,18 +213,19 @@ export abstract class SegmentPlayer<S extends Played<E>, E> {
 
   /** From the keyframe to `timeMs`, in one go. */
   #draw(segment: S, timeMs: number): void {
-    this.restore(segment)
     this.#at = 0
-    this.#showUntil(segment, timeMs)
+    this.restore(segment, this.#until(segment, timeMs))
   }
 
   #showUntil(segment: S, timeMs: number): void {
+    const events = this.#until(segment, timeMs)
+    if (events.length > 0) this.show(events)
+  }
+
+  #until({ events }: S, timeMs: number): readonly E[] {
     const from = this.#at
-    while (this.#at < segment.events.length) {
-      if (this.timeOf(segment.events[this.#at] as E) > timeMs) break
-      this.#at += 1
-    }
-    if (this.#at > from) this.show(segment.events.slice(from, this.#at))
+    while (this.#at < events.length && this.timeOf(events[this.#at] as E) <= timeMs) this.#at += 1
+    return events.slice(from, this.#at)
   }
 
   #schedule(): void {
