@@ -5,7 +5,7 @@ export interface Row {
   gate: boolean
   ours: string
   beside: string
-  /** What is held against the limit. */
+  /** What is held against the limit; NaN where a peer is missing, which reaches nothing. */
   ratio: number
   goal: '<=' | '>='
   limit: number
@@ -31,7 +31,7 @@ export function printTable(rows: readonly Row[]): void {
     row.what,
     row.ours,
     row.beside,
-    `${row.ratio.toFixed(2)}${row.unit ?? 'x'}`,
+    Number.isNaN(row.ratio) ? '-' : `${row.ratio.toFixed(2)}${row.unit ?? 'x'}`,
     `${row.goal} ${row.limit}${row.unit ?? 'x'}`,
     reached(row) ? 'reached' : 'NOT REACHED',
   ])

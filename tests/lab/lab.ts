@@ -21,6 +21,8 @@ interface Tool {
   /** A file that is there when the package is. */
   file: string
   packages: string[]
+  /** Only a peer of the benches; no test needs it. */
+  forBench?: true
 }
 
 const TOOLS = {
@@ -40,6 +42,8 @@ const TOOLS = {
   x11vnc: { file: '/usr/bin/x11vnc', packages: ['x11vnc', 'xvfb'] },
   'x11-apps': { file: '/usr/bin/xwd', packages: ['x11-apps', 'x11-xserver-utils', 'xterm'] },
   xdotool: { file: '/usr/bin/xdotool', packages: ['xdotool'] },
+  websockify: { file: '/usr/bin/websockify', packages: ['websockify'], forBench: true },
+  debootstrap: { file: '/usr/sbin/debootstrap', packages: ['debootstrap'], forBench: true },
   'python-cryptography': {
     file: '/usr/lib/python3/dist-packages/cryptography/__init__.py',
     packages: ['python3', 'python3-cryptography'],
@@ -47,6 +51,7 @@ const TOOLS = {
 } satisfies Record<string, Tool>
 export type ToolName = keyof typeof TOOLS
 
+const tool = (name: ToolName): Tool => TOOLS[name]
 const present = (name: ToolName) => existsSync(TOOLS[name].file)
 
 /** The names of tools that are not there, so that their tests are skipped by name. Throws when they are required. */
@@ -58,10 +63,14 @@ export function missingTools(...names: ToolName[]): ToolName[] {
   return missing
 }
 
-/** Installs what is missing, as the mode allows. Returns a line for each tool that stays missing. */
-export function installLab(): string[] {
+/**
+ * Installs what is missing, as the mode allows; with `forBench` also the benches' peers. Returns a line for each tool that
+ * stays missing.
+ */
+export function installLab({ forBench = false } = {}): string[] {
   const mode = labMode()
-  const missing = (Object.keys(TOOLS) as ToolName[]).filter((name) => !present(name))
+  const wanted = (Object.keys(TOOLS) as ToolName[]).filter((name) => forBench || !tool(name).forBench)
+  const missing = wanted.filter((name) => !present(name))
   if (missing.length === 0) return []
   const may = mode !== 'off' && process.getuid?.() === 0 && existsSync('/usr/bin/apt-get')
   if (may) {

@@ -6,13 +6,10 @@ import { createRequire } from 'node:module'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import WebSocket from 'ws'
-import {
-  ACKNOWLEDGE_EVERY,
-  TERMINAL_PROTOCOL,
-  TICKET_PROTOCOL_PREFIX,
-} from '../../../broker/contract/terminal.ts'
+import { ACKNOWLEDGE_EVERY } from '../../../broker/contract/terminal.ts'
 import type { LabSshd } from '../../lab/openssh.ts'
-import type { OpenSession, OwnPlant } from './own-plant.ts'
+import type { OpenSession, OwnPlant } from '../plant/own-plant.ts'
+import { sessionSocket } from '../plant/session-socket.ts'
 import type { Terminal, Way } from './terminal.ts'
 
 /** The same cipher on every way. */
@@ -75,21 +72,7 @@ export function ownWay(
     name: 'Sallyport',
     async open() {
       const session = await plant.openSession(asset)
-      const socket = new WebSocket(
-        `wss://127.0.0.1:${session.port}${session.socket}`,
-        [TERMINAL_PROTOCOL, `${TICKET_PROTOCOL_PREFIX}${session.ticket}`],
-        {
-          ca: session.ca,
-          headers: {
-            host: `${session.host}:${session.port}`,
-            origin: session.origin,
-            cookie: session.cookie,
-          },
-          perMessageDeflate: false,
-          // The public name is not resolved here; the certificate is checked against it all the same.
-          ...({ servername: session.host } as object),
-        },
-      )
+      const socket = sessionSocket(session)
       let listener: (chunk: Buffer) => void = () => undefined
       let owed = 0
       socket.on('message', (data: Buffer, binary: boolean) => {

@@ -1,55 +1,54 @@
 import type { ApiClient } from '../../lab/api-client.ts'
-import { type LabPlant, startPlant } from '../../lab/plant.ts'
+import { type LabPlant, type LabPlantOptions, startPlant } from '../../lab/plant.ts'
 import { until } from '../../lab/until.ts'
-import type { OpenSession } from './own-plant.ts'
+import type { OpenSession, PlantTarget } from './own-plant.ts'
 
-/** The plant of the bench: broker, gateway and database, steered over IPC by own-plant.ts. */
-interface Ground {
+/** A plant with people and assets, on which approved sessions are opened. */
+export interface Ground {
   plant: LabPlant
   vendor: ApiClient
   manager: ApiClient
   assets: { name: string; endpointId: string }[]
   user: string
+  /** Sessions opened so far. */
+  visits: number
 }
 
-let ground: Ground | null = null
-let visits = 0
-
-async function start(target: {
-  port: number
-  user: string
-  privateKey: string
-  assets: number
-}): Promise<void> {
+export async function startGround(target: PlantTarget, options: LabPlantOptions = {}): Promise<Ground> {
   // As an installation has it: its database survives a power cut.
-  const plant = await startPlant({ broker: { postgresSettings: {} } })
+  const plant = await startPlant({ ...options, broker: { postgresSettings: {}, ...options.broker } })
   const { client: vendor } = await plant.person('Vera Bench', ['vendor'], true)
   const { client: manager } = await plant.person('Max Bench', ['approver'])
   const assets: Ground['assets'] = []
   for (let index = 0; index < target.assets; index++) {
     const name = `Bench ${index}`
-    const { endpointId } = await plant.asset({ name, criticality: 'C4', target })
+    const { endpointId } = await plant.asset({
+      name,
+      criticality: 'C4',
+      target,
+      ...(target.vnc ? { vnc: target.vnc } : {}),
+    })
     assets.push({ name, endpointId })
   }
   await plant.ticket(
     'CHG-BENCH',
     assets.map(({ name }) => name),
   )
-  ground = { plant, vendor, manager, assets, user: target.user }
+  return { plant, vendor, manager, assets, user: target.user, visits: 0 }
 }
 
-async function open(asset: number): Promise<OpenSession> {
-  if (!ground) throw new Error('not started')
+/** Asks for access to one of the assets, has it approved and opens the session; its browser comes next. */
+export async function openSession(ground: Ground, asset: number): Promise<OpenSession> {
   const { plant, vendor, manager, assets, user } = ground
   const chosen = assets[asset]
   if (!chosen) throw new Error('no such asset')
-  visits += 1
+  ground.visits += 1
   const request = await vendor.call('POST /api/requests', {
     body: {
       endpointId: chosen.endpointId,
       account: user,
       features: [],
-      purpose: `Bench visit ${visits}`,
+      purpose: `Bench visit ${ground.visits}`,
       ticket: { system: 'file', key: 'CHG-BENCH' },
       window: {
         opensAt: new Date(Date.now() - 60_000).toISOString(),
@@ -84,16 +83,3 @@ async function open(asset: number): Promise<OpenSession> {
     ca: plant.ca ?? '',
   }
 }
-
-process.on('message', ({ id, what, input }: { id: number; what: string; input: never }) => {
-  const work =
-    what === 'start'
-      ? start(input)
-      : what === 'open'
-        ? open(input)
-        : (ground?.plant.stop() ?? Promise.resolve())
-  work.then(
-    (value) => process.send?.({ id, value }),
-    (error: unknown) => process.send?.({ id, error: String(error) }),
-  )
-})
