@@ -42,6 +42,17 @@ const TOOLS = {
   x11vnc: { file: '/usr/bin/x11vnc', packages: ['x11vnc', 'xvfb'] },
   'x11-apps': { file: '/usr/bin/xwd', packages: ['x11-apps', 'x11-xserver-utils', 'xterm'] },
   xdotool: { file: '/usr/bin/xdotool', packages: ['xdotool'] },
+  xclip: { file: '/usr/bin/xclip', packages: ['xclip'] },
+  xauth: { file: '/usr/bin/xauth', packages: ['xauth'] },
+  xvfb: { file: '/usr/bin/Xvfb', packages: ['xvfb'] },
+  openbox: { file: '/usr/bin/openbox', packages: ['openbox'] },
+  xrdp: { file: '/usr/sbin/xrdp', packages: ['xrdp'] },
+  xorgxrdp: { file: '/usr/lib/xorg/modules/drivers/xrdpdev_drv.so', packages: ['xorgxrdp'] },
+  'freerdp-shadow': {
+    file: '/usr/bin/freerdp-shadow-cli',
+    packages: ['freerdp2-shadow-x11', 'winpr-utils'],
+  },
+  'freerdp-client': { file: '/usr/bin/xfreerdp', packages: ['freerdp2-x11'] },
   websockify: { file: '/usr/bin/websockify', packages: ['websockify'], forBench: true },
   debootstrap: { file: '/usr/sbin/debootstrap', packages: ['debootstrap'], forBench: true },
   'python-cryptography': {

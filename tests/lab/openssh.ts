@@ -1,5 +1,5 @@
 import { execFile, spawn } from 'node:child_process'
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { freePort } from './free-port.ts'
+import { addUser, removeUser } from './throw-away-user.ts'
 
 const run = promisify(execFile)
 
@@ -63,14 +64,11 @@ export async function startOpenssh(options: LabSshdOptions = {}): Promise<LabSsh
   const reason = opensshMissing()
   if (reason) throw new Error(reason)
   const dir = await mkdtemp(join(tmpdir(), 'sallyport-sshd-'))
-  const user = `sp${randomBytes(5).toString('hex')}`
-  const password = randomBytes(12).toString('base64url')
   await chmod(dir, 0o755)
   await mkdir('/run/sshd', { recursive: true, mode: 0o755 })
   const home = join(dir, 'home')
-  await run('/usr/sbin/useradd', ['--create-home', '--home-dir', home, '--shell', '/bin/bash', user])
+  const { name: user, password } = await addUser(home)
   try {
-    await pipe('/usr/sbin/chpasswd', `${user}:${password}\n`)
     await writeFile(join(home, '.bashrc'), "PS1='$ '\n")
     await writeFile(join(home, '.hushlogin'), '')
     for (const type of ['ed25519', 'ecdsa'])
@@ -166,18 +164,6 @@ function signal(pid: number): void {
   }
 }
 
-async function removeUser(user: string): Promise<void> {
-  // Shells of the throw-away user hold it for an instant after their sshd has gone.
-  for (let attempt = 0; attempt < 20; attempt++) {
-    try {
-      await run('/usr/sbin/userdel', ['--force', user])
-      return
-    } catch {
-      await new Promise((done) => setTimeout(done, 50))
-    }
-  }
-}
-
 async function childrenOf(pid: number): Promise<number[]> {
   try {
     const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
@@ -197,13 +183,6 @@ function fingerprint(publicKey: string): { algorithm: string; fingerprint: strin
   const [algorithm = '', blob = ''] = publicKey.split(' ')
   const digest = createHash('sha256').update(Buffer.from(blob, 'base64')).digest('base64').replace(/=+$/, '')
   return { algorithm, fingerprint: `SHA256:${digest}` }
-}
-
-async function pipe(file: string, text: string): Promise<void> {
-  const child = spawn(file, [], { stdio: ['pipe', 'ignore', 'ignore'] })
-  child.stdin.end(text)
-  const code = await new Promise((done) => child.once('exit', done))
-  if (code !== 0) throw new Error(`${file} exited with ${String(code)}`)
 }
 
 /** Without a port that can be dialled from here, its own word counts. */

@@ -2,13 +2,14 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { freePort } from './free-port.ts'
 import { labMode, missingTools } from './lab.ts'
 import { until } from './until.ts'
-import { readXwd, writeXwd } from './xwd.ts'
+import { freeDisplay, gone, pictureOf, removeDisplay, socketOf, writePhotograph } from './x-display.ts'
 
 const run = promisify(execFile)
 
@@ -93,7 +94,7 @@ export async function startVnc(options: LabVncOptions = {}): Promise<LabVnc> {
     const depth = options.depth ?? 24
     if (options.x11vnc) {
       begin('/usr/bin/Xvfb', [display, '-screen', '0', `${geometry}x${depth}`, '-nolisten', 'tcp', '-ac'])
-      await until(() => existsSync(`/tmp/.X11-unix/X${display.slice(1)}`), 'Xvfb is up', 20_000)
+      await until(() => existsSync(socketOf(display)), 'Xvfb is up', 20_000)
       begin('/usr/bin/x11vnc', [
         ...['-display', display, '-rfbport', String(port), '-localhost', '-forever', '-shared'],
         ...['-rfbauth', join(dir, 'passwd'), '-noxrecord', '-nosel', ...options.x11vnc],
@@ -124,36 +125,16 @@ export async function startVnc(options: LabVncOptions = {}): Promise<LabVnc> {
       run: async (file, ...words) => (await run(file, words, { env: environment, timeout: 20_000 })).stdout,
       start: (file, ...words) => begin(file, words),
       async showPhotograph() {
-        const file = join(dir, 'photograph.xwd')
-        const noise = (x: number, y: number) => ((x * 2654435761 + y * 40503) >>> 7) & 63
-        await writeFile(
-          file,
-          writeXwd(300, 200, (x, y) => [x % 256, (y * 255) / 200, y < 100 ? 128 : noise(x, y) * 4]),
-        )
-        begin('/usr/bin/xwud', ['-in', file, '-geometry', '+0+0'])
+        begin('/usr/bin/xwud', ['-in', await writePhotograph(dir), '-geometry', '+0+0'])
       },
-      async picture() {
-        const { stdout } = await run('xwd', ['-root', '-silent'], {
-          env: environment,
-          encoding: 'buffer',
-          maxBuffer: 64 * 1024 * 1024,
-        })
-        return readXwd(stdout)
-      },
+      picture: () => pictureOf(environment),
       log: () => log,
       kill: end,
       async stop() {
         end()
-        await Promise.all(
-          children.map((child) =>
-            child.exitCode !== null || child.signalCode !== null || child.pid === undefined
-              ? undefined
-              : new Promise((done) => child.once('exit', done)),
-          ),
-        )
+        await Promise.all(children.map(gone))
         await rm(dir, { recursive: true, force: true })
-        await rm(`/tmp/.X${display.slice(1)}-lock`, { force: true })
-        await rm(`/tmp/.X11-unix/X${display.slice(1)}`, { force: true })
+        await removeDisplay(display)
       },
     }
   } catch (error) {
@@ -170,23 +151,6 @@ async function passwordFile(password: string): Promise<Buffer> {
   child.stdin.end(`${password}\n`)
   await new Promise((done) => child.once('close', done))
   return Buffer.concat(parts)
-}
-
-let displays = 100 + (process.pid % 400) * 10
-function freeDisplay(): string {
-  for (;;) {
-    displays += 1
-    if (!existsSync(`/tmp/.X${displays}-lock`) && !existsSync(`/tmp/.X11-unix/X${displays}`))
-      return `:${displays}`
-  }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
-  const address = server.address()
-  await new Promise((done) => server.close(done))
-  return typeof address === 'object' && address ? address.port : 0
 }
 
 async function answers(port: number): Promise<boolean> {

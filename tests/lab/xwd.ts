@@ -13,13 +13,11 @@ export function readXwd(dump: Buffer): { width: number; height: number; pixels: 
   const mapped = field(13) !== 4 && field(13) !== 5
   const masks = [field(14), field(15), field(16)]
   const colours = field(19)
-  const map = new Map<number, number[]>()
+  const map = new Map<number, [number, number, number]>()
   for (let n = 0; n < colours; n++) {
     const at = headerSize + n * 12
-    map.set(
-      dump.readUInt32BE(at),
-      [4, 6, 8].map((offset) => dump.readUInt16BE(at + offset) >> 8),
-    )
+    const part = (offset: number) => dump.readUInt16BE(at + offset) >> 8
+    map.set(dump.readUInt32BE(at), [part(4), part(6), part(8)])
   }
   const start = headerSize + colours * 12
   const parts = masks.map((mask) => {
@@ -27,6 +25,9 @@ export function readXwd(dump: Buffer): { width: number; height: number; pixels: 
     return { shift, max: mask >>> shift }
   })
   const pixels = new Uint8Array(width * height * 4)
+  // Screens are read again and again until they show something, so nothing is made for a pixel whose like is known.
+  const known = new Map<number, number>()
+  const out = new DataView(pixels.buffer)
   for (let y = 0; y < height; y++)
     for (let x = 0; x < width; x++) {
       const at = start + y * stride + (x * bits) / 8
@@ -40,10 +41,15 @@ export function readXwd(dump: Buffer): { width: number; height: number; pixels: 
             : little
               ? dump.readUInt32LE(at)
               : dump.readUInt32BE(at)
-      const rgb = mapped
-        ? (map.get(value) ?? [0, 0, 0])
-        : parts.map(({ shift, max }) => Math.round((((value >>> shift) & max) * 255) / max))
-      pixels.set([...rgb, 255], (y * width + x) * 4)
+      let rgba = known.get(value)
+      if (rgba === undefined) {
+        const [red = 0, green = 0, blue = 0] = mapped
+          ? (map.get(value) ?? [])
+          : parts.map(({ shift, max }) => Math.round((((value >>> shift) & max) * 255) / max))
+        rgba = ((red << 24) | (green << 16) | (blue << 8) | 255) >>> 0
+        known.set(value, rgba)
+      }
+      out.setUint32((y * width + x) * 4, rgba)
     }
   return { width, height, pixels }
 }
