@@ -277,6 +277,7 @@ async function gather(
       protocol: ground.protocol,
       account: wanted.account,
       vnc: ground.vnc,
+      rdp: ground.rdp,
       identities: ground.identities.map(({ algorithm, fingerprint }) => ({ algorithm, fingerprint })),
       identityState: identityState(ground),
       hasCredential: accounts.includes(wanted.account),

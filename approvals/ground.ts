@@ -1,3 +1,4 @@
+import type { RdpSecurity } from '../broker/domain/rdp.ts'
 import type { AssetSnapshot } from '../broker/domain/request-snapshot.ts'
 import type { VncSecurity } from '../broker/domain/vnc.ts'
 import { deviationsOf, needsCredential, VNC_ACCOUNT } from '../broker/domain/vnc.ts'
@@ -33,8 +34,10 @@ export interface Ground {
   endpointId: string
   protocol: Protocol
   port: number
-  /** How a VNC endpoint is protected; null for SSH. */
+  /** How a VNC endpoint is protected; null for others. */
   vnc: VncSecurity | null
+  /** How an RDP endpoint signs in; null for others. */
+  rdp: RdpSecurity | null
   seenFingerprint: string | null
   assetId: string
   assetName: string
@@ -86,6 +89,7 @@ interface GroundRow {
   port: number
   vnc_security: VncSecurity['security'] | null
   vnc_authentication: VncSecurity['authentication'] | null
+  rdp_security: RdpSecurity['security'] | null
   seen_fingerprint: string | null
   asset_id: string
   asset_name: string
@@ -138,7 +142,8 @@ export function ruleName(siteId: string, criticality: Criticality): RowName {
 /** Null when there is no such endpoint. */
 export async function readGround(query: Query, endpointId: string): Promise<Ground | null> {
   const [row] = await query<GroundRow[]>`
-    SELECT e.id AS endpoint_id, e.protocol, e.port, e.vnc_security, e.vnc_authentication, e.seen_fingerprint,
+    SELECT e.id AS endpoint_id, e.protocol, e.port, e.vnc_security, e.vnc_authentication, e.rdp_security,
+      e.seen_fingerprint,
       a.id AS asset_id, a.name AS asset_name, a.type, a.description, a.criticality, a.enabled, a.owner, a.address,
       a.hazard, a.last_verified_at, a.ending_mode, a.ending_hold_seconds, a.ending_input_during_grace,
       a.safety, a.availability, a.integrity, a.confidentiality, a.regulatory,
@@ -182,6 +187,7 @@ export async function readGround(query: Query, endpointId: string): Promise<Grou
     protocol: row.protocol,
     port: row.port,
     vnc,
+    rdp: row.rdp_security === null ? null : { security: row.rdp_security },
     seenFingerprint: row.seen_fingerprint,
     assetId: row.asset_id,
     assetName: row.asset_name,
@@ -296,6 +302,7 @@ export function assetSnapshotOf(ground: Ground, policyVersion: string): AssetSna
       id: ground.endpointId,
       protocol: ground.protocol,
       ...(ground.vnc === null ? {} : { vnc: ground.vnc }),
+      ...(ground.rdp === null ? {} : { rdp: ground.rdp }),
       identities: ground.identities.map(({ algorithm, fingerprint }) => ({ algorithm, fingerprint })),
     },
     conduit: ground.conduit && {

@@ -470,16 +470,18 @@ async function probe(
       'The gateway of this asset is not online.',
       'Start the gateway, or choose another one for the asset.',
     )
-  const { identity, vnc = null } = answer
-  // An SSH server always has a host key, a VNC server always some protection or none: less is no answer.
-  if (!answer.ok || (protocol === 'vnc' ? vnc === null : identity === null))
+  const { identity, vnc = null, rdp = null } = answer
+  // SSH and RDP servers always have an identity, a VNC server always some protection or none: less is no answer.
+  const whole =
+    protocol === 'vnc' ? vnc !== null : identity !== null && (protocol === 'rdp') === (rdp !== null)
+  if (!answer.ok || !whole)
     throw new Failure(
       502,
       'probe-failed',
       `The gateway could not fetch what the asset shows of itself (${answer.code ?? 'no code'}).`,
       'Check address, port and the way from the gateway to the asset.',
     )
-  return { identity, vnc }
+  return { identity, vnc, rdp }
 }
 
 function spoolBelow(link: GatewayLink, gatewayId: string): boolean {

@@ -478,6 +478,7 @@ class Gateway implements RunningGateway {
           code: answer.ok ? null : answer.code,
           identity: answer.ok ? answer.identity : null,
           ...(answer.ok && answer.vnc ? { vnc: answer.vnc } : {}),
+          ...(answer.ok && answer.rdp ? { rdp: answer.rdp } : {}),
         })
       }
     }

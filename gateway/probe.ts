@@ -10,9 +10,14 @@ type Probe = (address: { host: string; port: number }) => Promise<Answer>
 const PROBES: Record<Protocol, Probe> = {
   ssh: async (address) => {
     const answer = await probeSsh(address)
-    return answer.ok ? { ...answer, vnc: null } : answer
+    return answer.ok ? { ...answer, vnc: null, rdp: null } : answer
   },
-  vnc: (address) => probeVnc(address, systemClock),
+  vnc: async (address) => {
+    const answer = await probeVnc(address, systemClock)
+    return answer.ok ? { ...answer, rdp: null } : answer
+  },
+  // This gateway has no RDP client.
+  rdp: async () => ({ ok: false, code: 'not-supported' }),
 }
 
 /** What an asset shows of itself, for an administrator to accept. */

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import {
   GATEWAY_PROBLEMS,
   PROTOCOLS,
+  RDP_SECURITIES,
   SESSION_ENDS,
   SESSION_STATES,
   STREAMS,
@@ -231,10 +232,12 @@ export const ControlUp = z.discriminatedUnion('type', [
     code: z.string().nullable(),
     /** Null also of a VNC server that has none. */
     identity: z.strictObject({ algorithm: z.string(), fingerprint: z.string() }).nullable(),
-    /** How a VNC server is protected; absent for SSH. */
+    /** How a VNC server is protected; absent for others. */
     vnc: z
       .strictObject({ security: z.enum(VNC_SECURITIES), authentication: z.enum(VNC_AUTHENTICATIONS) })
       .optional(),
+    /** How an RDP server signs in at its best; absent for others. */
+    rdp: z.strictObject({ security: z.enum(RDP_SECURITIES) }).optional(),
   }),
   z.strictObject({
     type: z.literal('health'),

@@ -1,4 +1,5 @@
 import type { PinnedIdentity } from './grant.ts'
+import type { RdpSecurity } from './rdp.ts'
 import type { VncSecurity } from './vnc.ts'
 import type { Criticality, EndingRule, Feature, Protocol, RequestState, Role, TicketState } from './words.ts'
 
@@ -92,8 +93,10 @@ export interface EndpointFacts {
   id: string
   protocol: Protocol
   account: string
-  /** How a VNC endpoint is protected; null for SSH. */
+  /** How a VNC endpoint is protected; null for others. */
   vnc: VncSecurity | null
+  /** How an RDP endpoint signs in; null for others. */
+  rdp: RdpSecurity | null
   /** Identities that an administrator accepted. */
   identities: PinnedIdentity[]
   identityState: 'none' | 'accepted' | 'changed'

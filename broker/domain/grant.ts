@@ -1,3 +1,4 @@
+import type { RdpSecurity } from './rdp.ts'
 import type { VncSecurity } from './vnc.ts'
 import type { Criticality, EndingRule, Feature, Protocol } from './words.ts'
 
@@ -15,7 +16,7 @@ export const JWS_TYPES = {
 
 /**
  * How the asset proves who it is: the SHA-256 of the SSH host key blob, as OpenSSH prints it (`SHA256:…`), or of a
- * VNC server's certificate (algorithm `x509-sha256`).
+ * VNC or RDP server's certificate (algorithm `x509-sha256`).
  */
 export interface PinnedIdentity {
   algorithm: string
@@ -46,6 +47,8 @@ export interface Grant {
   identities: PinnedIdentity[]
   /** Of a VNC endpoint, and only there: a gateway opens nothing that is protected otherwise. */
   vnc?: VncSecurity
+  /** Of every RDP endpoint, and only there: with `nla` a server that selects less gets no credential. */
+  rdp?: RdpSecurity
   account: string
   features: Feature[]
   viewOnly: boolean

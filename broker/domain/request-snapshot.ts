@@ -1,5 +1,6 @@
 import { hashOf } from './canonical.ts'
 import type { PinnedIdentity } from './grant.ts'
+import type { RdpSecurity } from './rdp.ts'
 import type { VncSecurity } from './vnc.ts'
 import type { AssetType, Criticality, EndingRule, Feature, Protocol, Role, TicketState } from './words.ts'
 
@@ -58,8 +59,14 @@ export interface AssetSnapshot {
   site: { id: string; name: string; timeZone: string }
   zone: { id: string; name: string }
   address: { host: string; port: number }
-  /** `vnc`: how a VNC endpoint is protected; absent for SSH, so what was signed of those keeps its hash. */
-  endpoint: { id: string; protocol: Protocol; vnc?: VncSecurity; identities: PinnedIdentity[] }
+  /** `vnc`, `rdp`: how such an endpoint is protected; absent for others, so what was signed of those keeps its hash. */
+  endpoint: {
+    id: string
+    protocol: Protocol
+    vnc?: VncSecurity
+    rdp?: RdpSecurity
+    identities: PinnedIdentity[]
+  }
   /** The declared path from the gateway's zone to the asset's; null when there is none (nothing opens then). */
   conduit: { id: string; name: string; from: string; to: string; protocols: string[] } | null
   ending: EndingRule

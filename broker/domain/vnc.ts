@@ -1,4 +1,5 @@
 import type { PinnedIdentity } from './grant.ts'
+import type { RdpSecurity } from './rdp.ts'
 import type { ExceptionKind, VNC_AUTHENTICATIONS, VNC_SECURITIES } from './words.ts'
 
 /** How a VNC endpoint is protected: declared by an administrator, confirmed by a probe, part of what is approved. */
@@ -7,10 +8,11 @@ export interface VncSecurity {
   authentication: (typeof VNC_AUTHENTICATIONS)[number]
 }
 
-/** What an asset showed to a probe. `vnc` only of a VNC server; `identity` null when it has none. */
+/** What an asset showed to a probe. `vnc` and `rdp` only of such a server, at its best; `identity` null when it has none. */
 export interface Probed {
   identity: PinnedIdentity | null
   vnc: VncSecurity | null
+  rdp: RdpSecurity | null
 }
 
 /** Algorithm word of a pinned certificate: the fingerprint is `SHA256:` and the base64 of its DER's SHA-256. */
@@ -19,7 +21,7 @@ export const X509_IDENTITY = 'x509-sha256'
 /** VncAuth knows no user: what stands in the account's place where no password is kept either. */
 export const VNC_ACCOUNT = 'vnc'
 
-/** What is missing in an endpoint's protection; `null` (an SSH endpoint) has everything. */
+/** What is missing in an endpoint's protection; `null` (SSH and RDP endpoints) has everything. */
 export function deviationsOf(vnc: VncSecurity | null): ExceptionKind[] {
   if (vnc === null) return []
   const kinds: ExceptionKind[] = []

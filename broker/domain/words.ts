@@ -25,7 +25,7 @@ export type AssetType = (typeof ASSET_TYPES)[number]
 export const ROLES = ['vendor', 'approver', 'operator', 'auditor', 'administrator'] as const
 export type Role = (typeof ROLES)[number]
 
-export const PROTOCOLS = ['ssh', 'vnc'] as const
+export const PROTOCOLS = ['ssh', 'vnc', 'rdp'] as const
 export type Protocol = (typeof PROTOCOLS)[number]
 
 /**
@@ -34,6 +34,12 @@ export type Protocol = (typeof PROTOCOLS)[number]
  */
 export const VNC_SECURITIES = ['x509', 'anonymous-tls', 'plain'] as const
 export const VNC_AUTHENTICATIONS = ['password', 'none'] as const
+
+/**
+ * How a session signs in over RDP. nla: Network Level Authentication is required, so a server that selects less is refused
+ * before any credential leaves. tls: the server is only asked for TLS, because it is old or has no NLA.
+ */
+export const RDP_SECURITIES = ['nla', 'tls'] as const
 
 /** Deviations from what an endpoint should have; each needs an open exception of its site's register. */
 export const EXCEPTION_KINDS = ['no-encryption', 'no-server-identity', 'no-authentication'] as const

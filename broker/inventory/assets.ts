@@ -1,9 +1,10 @@
 import ssh2 from 'ssh2'
 import type { Answer, Body } from '../contract/api/index.ts'
 import type { Clock } from '../domain/clock.ts'
-import { conflict, Failure, notFound } from '../domain/failure.ts'
+import { conflict, Failure, notFound, wrongField } from '../domain/failure.ts'
 import { newId } from '../domain/ids.ts'
 import { holds, type Principal } from '../domain/principal.ts'
+import type { RdpSecurity } from '../domain/rdp.ts'
 import { Secret } from '../domain/secret.ts'
 import { deviationsOf, hasIdentity, needsCredential, type Probed, X509_IDENTITY } from '../domain/vnc.ts'
 import { DEFAULT_ENDING, type Protocol } from '../domain/words.ts'
@@ -23,7 +24,9 @@ import {
   type EndpointIdentityRow,
   type EndpointRow,
   noteSeenIdentity,
+  noteSeenRdp,
   noteSeenVnc,
+  rdpOf,
   readAccounts,
   readAssets,
   readEndpoints,
@@ -141,6 +144,8 @@ export class Assets {
     body: Body<'POST /api/assets/:id/endpoints'>,
   ): Promise<AssetView> {
     const { db, audit, clock } = this.#deps
+    const reason = (body.protocol === 'rdp' && body.reason) || null
+    if (body.protocol === 'rdp') checkReason(body.security, reason)
     return db.tx(async (tx) => {
       const asset = await this.#mine(tx, caller.principal, id)
       const now = clock.wall()
@@ -154,20 +159,24 @@ export class Assets {
         seenVncSecurity: null,
         seenVncAuthentication: null,
         seenVncAt: null,
+        rdpSecurity: body.protocol === 'rdp' ? body.security : null,
+        seenRdpSecurity: null,
+        seenRdpAt: null,
         seenAlgorithm: null,
         seenFingerprint: null,
         seenAt: null,
       }
       await tx`
-        INSERT INTO endpoint (id, asset_id, protocol, port, vnc_security, vnc_authentication, created_at)
+        INSERT INTO endpoint (id, asset_id, protocol, port, vnc_security, vnc_authentication, rdp_security, created_at)
         VALUES (${row.id}, ${id}, ${row.protocol}, ${row.port}, ${row.vncSecurity}, ${row.vncAuthentication},
-          ${new Date(now)})`
+          ${row.rdpSecurity}, ${new Date(now)})`
       await audit.record(tx, {
         ...by(caller),
         action: 'endpoint.added',
         object: { kind: 'endpoint', id: row.id },
+        reason,
         after: canonicalEndpoint(row),
-        details: { asset: id, protocol: row.protocol, port: row.port, ...vncOf(row) },
+        details: { asset: id, protocol: row.protocol, port: row.port, ...vncOf(row), ...rdpOf(row) },
       })
       return this.#view(tx, caller.principal, asset)
     })
@@ -190,11 +199,12 @@ export class Assets {
       const now = new Date(clock.wall())
       if (seen.identity) await noteSeenIdentity(tx, endpointId, seen.identity, now)
       if (seen.vnc) await noteSeenVnc(tx, endpointId, seen.vnc, now)
+      if (seen.rdp) await noteSeenRdp(tx, endpointId, seen.rdp, now)
       await audit.record(tx, {
         ...by(caller),
         action: 'endpoint-identity.probed',
         object: { kind: 'asset', id: asset.id },
-        details: { endpoint: endpointId, ...seen.identity, ...seen.vnc },
+        details: { endpoint: endpointId, ...seen.identity, ...seen.vnc, ...seen.rdp },
       })
     })
     return seen
@@ -257,7 +267,7 @@ export class Assets {
   }
 
   /** What an administrator learns late, or what was changed on the asset: a new declaration, which voids approvals. */
-  async declareVnc(
+  async declare(
     caller: Caller,
     endpointId: string,
     body: Body<'PATCH /api/endpoints/:id'>,
@@ -265,17 +275,22 @@ export class Assets {
     const { db, audit, clock } = this.#deps
     return db.tx(async (tx) => {
       const { asset, endpoint } = await this.#endpoint(tx, caller.principal, endpointId, true)
-      if (endpoint.protocol !== 'vnc') {
-        throw conflict('not-vnc', 'Only a VNC endpoint is declared this way.', 'Nothing is left to do.')
+      if (endpoint.protocol !== body.protocol) {
+        throw conflict(
+          'other-protocol',
+          `This is no ${body.protocol.toUpperCase()} endpoint.`,
+          'Declare it by its own protocol; one for SSH has nothing to declare.',
+        )
       }
       await audit.verifyObject(tx, 'endpoint', endpointId, canonicalEndpoint(endpoint))
       const after: EndpointRow = {
         ...endpoint,
-        vncSecurity: body.security,
-        vncAuthentication: body.authentication,
+        ...(body.protocol === 'vnc'
+          ? { vncSecurity: body.security, vncAuthentication: body.authentication }
+          : { rdpSecurity: body.security }),
       }
-      await tx`UPDATE endpoint SET vnc_security = ${body.security}, vnc_authentication = ${body.authentication}
-        WHERE id = ${endpointId}`
+      await tx`UPDATE endpoint SET vnc_security = ${after.vncSecurity},
+        vnc_authentication = ${after.vncAuthentication}, rdp_security = ${after.rdpSecurity} WHERE id = ${endpointId}`
       await audit.record(tx, {
         ...by(caller),
         action: 'endpoint.changed',
@@ -283,7 +298,7 @@ export class Assets {
         reason: body.reason,
         before: canonicalEndpoint(endpoint),
         after: canonicalEndpoint(after),
-        details: { asset: asset.id, security: body.security, authentication: body.authentication },
+        details: { asset: asset.id, ...vncOf(after), ...rdpOf(after) },
       })
       // A certificate that is not asked for any more must be compared again before it is.
       if (!hasIdentity(vncOf(after))) {
@@ -561,9 +576,12 @@ function missing(
   if (endpoints.length === 0) list.push('an endpoint')
   for (const endpoint of endpoints) {
     const where = `${endpoint.protocol} port ${endpoint.port}`
-    const { vnc, identity } = endpoint
-    const proof = vnc === null ? 'host key' : 'certificate'
-    if (vnc?.seen && (vnc.seen.security !== vnc.security || vnc.seen.authentication !== vnc.authentication))
+    const { vnc, rdp, identity } = endpoint
+    const proof = endpoint.protocol === 'ssh' ? 'host key' : 'certificate'
+    const differs =
+      vnc?.seen && (vnc.seen.security !== vnc.security || vnc.seen.authentication !== vnc.authentication)
+    // A server without NLA opens nothing while NLA is required; one that could do better only shows it.
+    if (differs || (rdp?.seen?.security === 'tls' && rdp.security === 'nla'))
       list.push(`a declaration that fits what was seen (${where})`)
     if (hasIdentity(vnc) && identity.state === 'none') list.push(`an accepted ${proof} (${where})`)
     if (hasIdentity(vnc) && identity.state === 'changed')
@@ -585,17 +603,18 @@ function checkPinnable(endpoint: EndpointRow, algorithm: string): void {
       'If it has a certificate now, declare that first. Without one it needs an open exception.',
     )
   }
-  if ((endpoint.protocol === 'vnc') !== (algorithm === X509_IDENTITY)) {
+  const proof = endpoint.protocol === 'ssh' ? "the host key's algorithm" : X509_IDENTITY
+  if ((proof === X509_IDENTITY) !== (algorithm === X509_IDENTITY)) {
     throw new Failure(
       400,
       'identity-of-another-protocol',
       `An identity of the kind ${algorithm} cannot be pinned for ${endpoint.protocol}.`,
-      `Give what the probe showed: ${endpoint.protocol === 'vnc' ? X509_IDENTITY : "the host key's algorithm"}.`,
+      `Give what the probe showed: ${proof}.`,
     )
   }
 }
 
-/** VNC servers know passwords only; one that asks for none is given none. */
+/** VNC and RDP servers know passwords only; one that asks for none is given none. */
 function checkCredential(endpoint: EndpointRow, credential: Credential): void {
   if (!needsCredential(vncOf(endpoint))) {
     throw conflict(
@@ -612,6 +631,26 @@ function checkCredential(endpoint: EndpointRow, credential: Credential): void {
       'Give its password; VNC authentication looks at the first 8 characters.',
     )
   }
+  if (endpoint.protocol === 'rdp' && credential.kind !== 'password') {
+    throw new Failure(
+      400,
+      'credential-not-for-rdp',
+      'An RDP endpoint takes a password, not a key.',
+      "Give the Windows account's password.",
+    )
+  }
+}
+
+/** Why a server is asked for less than it could have must be written down; with NLA nothing is left to explain. */
+function checkReason(security: RdpSecurity['security'], reason: string | null): void {
+  if (security === 'tls' && reason === null) {
+    throw wrongField(
+      'reason-needed',
+      'reason',
+      'An RDP endpoint without Network Level Authentication needs a reason.',
+      'Say why its server has none.',
+    )
+  }
 }
 
 function endpointView(
@@ -624,6 +663,7 @@ function endpointView(
   const accepted = identities.filter((identity) => identity.endpointId === endpoint.id)
   const { seenAlgorithm, seenFingerprint, seenAt } = endpoint
   const vnc = vncOf(endpoint)
+  const rdp = rdpOf(endpoint)
   const changed =
     seenFingerprint !== null && !accepted.some((identity) => identity.fingerprint === seenFingerprint)
   return {
@@ -631,6 +671,7 @@ function endpointView(
     protocol: endpoint.protocol,
     port: endpoint.port,
     vnc: vnc && { ...vnc, seen: seenVncOf(endpoint) },
+    rdp: rdp && { ...rdp, seen: seenRdpOf(endpoint) },
     deviations: deviationsOf(vnc).map((kind) => {
       const found = exceptions.find((row) => row.endpointId === endpoint.id && row.kind === kind)
       return {
@@ -663,6 +704,12 @@ function seenVncOf({ seenVncSecurity, seenVncAuthentication, seenVncAt }: Endpoi
   return seenVncSecurity === null || seenVncAuthentication === null || seenVncAt === null
     ? null
     : { security: seenVncSecurity, authentication: seenVncAuthentication, at: seenVncAt.toISOString() }
+}
+
+function seenRdpOf({ seenRdpSecurity, seenRdpAt }: EndpointRow) {
+  return seenRdpSecurity === null || seenRdpAt === null
+    ? null
+    : { security: seenRdpSecurity, at: seenRdpAt.toISOString() }
 }
 
 function rowOf(body: Body<'POST /api/assets'>): Omit<AssetRow, 'id' | 'gatewayId' | 'enabled'> {

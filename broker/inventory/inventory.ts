@@ -91,7 +91,7 @@ export function openInventory(options: InventoryOptions): Inventory {
     'PATCH /api/assets/:id': (context) => assets.patch(context, context.params.id, context.body),
     'POST /api/assets/:id/endpoints': (context) =>
       assets.addEndpoint(context, context.params.id, context.body),
-    'PATCH /api/endpoints/:id': (context) => assets.declareVnc(context, context.params.id, context.body),
+    'PATCH /api/endpoints/:id': (context) => assets.declare(context, context.params.id, context.body),
     'POST /api/endpoints/:id/identity/probe': (context) => assets.probe(context, context.params.id),
     'POST /api/endpoints/:id/identity/accept': (context) =>
       assets.acceptIdentity(context, context.params.id, context.body),

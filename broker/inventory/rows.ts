@@ -1,4 +1,5 @@
 import type { PinnedIdentity } from '../domain/grant.ts'
+import type { RdpSecurity } from '../domain/rdp.ts'
 import type { VncSecurity } from '../domain/vnc.ts'
 import type { AssetType, Criticality, EndingMode, Protocol } from '../domain/words.ts'
 import type { Query } from '../store/sql.ts'
@@ -62,12 +63,16 @@ export interface EndpointRow {
   assetId: string
   protocol: Protocol
   port: number
-  /** Both null for SSH. */
+  /** Both null but of a VNC endpoint. */
   vncSecurity: VncSecurity['security'] | null
   vncAuthentication: VncSecurity['authentication'] | null
   seenVncSecurity: VncSecurity['security'] | null
   seenVncAuthentication: VncSecurity['authentication'] | null
   seenVncAt: Date | null
+  /** Null but of an RDP endpoint. */
+  rdpSecurity: RdpSecurity['security'] | null
+  seenRdpSecurity: RdpSecurity['security'] | null
+  seenRdpAt: Date | null
   seenAlgorithm: string | null
   seenFingerprint: string | null
   seenAt: Date | null
@@ -140,7 +145,7 @@ export const canonicalAsset = (row: AssetRow) => ({
   lastVerifiedAt: row.lastVerifiedAt === null ? null : row.lastVerifiedAt.toISOString(),
 })
 
-/** Object kind `endpoint`; the protection is in the form of those that have one, so SSH rows keep theirs. */
+/** Object kind `endpoint`; the protection is in the form of those that have one, so older rows keep theirs. */
 export const canonicalEndpoint = (row: EndpointRow) => ({
   v: 1,
   id: row.id,
@@ -150,12 +155,18 @@ export const canonicalEndpoint = (row: EndpointRow) => ({
   ...(row.vncSecurity === null && row.vncAuthentication === null
     ? {}
     : { vnc: { security: row.vncSecurity, authentication: row.vncAuthentication } }),
+  ...(row.rdpSecurity === null ? {} : { rdp: { security: row.rdpSecurity } }),
 })
 
-/** How the endpoint is declared to be protected; null for SSH. */
+/** How the endpoint is declared to be protected; null but of a VNC endpoint. */
 export function vncOf(row: Pick<EndpointRow, 'vncSecurity' | 'vncAuthentication'>): VncSecurity | null {
   const { vncSecurity: security, vncAuthentication: authentication } = row
   return security === null || authentication === null ? null : { security, authentication }
+}
+
+/** How the endpoint is declared to sign in; null but of an RDP endpoint. */
+export function rdpOf({ rdpSecurity: security }: Pick<EndpointRow, 'rdpSecurity'>): RdpSecurity | null {
+  return security === null ? null : { security }
 }
 
 /** Object kind `endpoint-identity`; a retired one has no form. */
@@ -217,7 +228,8 @@ export async function readEndpoints(query: Query, by: 'id' | 'asset_id', ids: Id
   return query<EndpointRow[]>`
     SELECT id, asset_id AS "assetId", protocol, port, vnc_security AS "vncSecurity",
       vnc_authentication AS "vncAuthentication", seen_vnc_security AS "seenVncSecurity",
-      seen_vnc_authentication AS "seenVncAuthentication", seen_vnc_at AS "seenVncAt", seen_algorithm AS "seenAlgorithm",
+      seen_vnc_authentication AS "seenVncAuthentication", seen_vnc_at AS "seenVncAt", rdp_security AS "rdpSecurity",
+      seen_rdp_security AS "seenRdpSecurity", seen_rdp_at AS "seenRdpAt", seen_algorithm AS "seenAlgorithm",
       seen_fingerprint AS "seenFingerprint", seen_at AS "seenAt"
     FROM endpoint WHERE ${among(query, by, ids)} ORDER BY protocol, port`
 }
@@ -272,4 +284,14 @@ export async function noteSeenVnc(
 ): Promise<void> {
   await query`UPDATE endpoint SET seen_vnc_security = ${seen.security},
     seen_vnc_authentication = ${seen.authentication}, seen_vnc_at = ${at} WHERE id = ${endpointId}`
+}
+
+/** And of how an RDP server was seen to sign in at its best. */
+export async function noteSeenRdp(
+  query: Query,
+  endpointId: string,
+  seen: RdpSecurity,
+  at: Date,
+): Promise<void> {
+  await query`UPDATE endpoint SET seen_rdp_security = ${seen.security}, seen_rdp_at = ${at} WHERE id = ${endpointId}`
 }

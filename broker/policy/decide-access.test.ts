@@ -59,6 +59,18 @@ const vnc =
     exceptionsNeeded,
   })
 
+/** The endpoint is an RDP server that signs in with NLA, its certificate pinned. */
+const rdp = (change: Partial<AccessFacts['endpoint']>) => (f: AccessFacts) => ({
+  endpoint: {
+    ...f.endpoint,
+    protocol: 'rdp' as const,
+    rdp: { security: 'nla' as const },
+    identities: [{ algorithm: 'x509-sha256', fingerprint: 'SHA256:abc' }],
+    ...change,
+  },
+  conduit: f.conduit && { ...f.conduit, protocols: ['rdp'] },
+})
+
 /** What a plant manager would ask: this one thing is wrong; what does the system answer? */
 const EXAMPLES: [when: string, change: Change, code: DenialReason['code'], at?: number][] = [
   ['the person is disabled', person({ enabled: false }), 'person-disabled'],
@@ -206,6 +218,16 @@ const EXAMPLES: [when: string, change: Change, code: DenialReason['code'], at?: 
   ],
   ['nobody accepted that VNC asks for no password', vnc({ authentication: 'none' }), 'exception-needed'],
   ['a VNC certificate was not compared', vnc({}), 'identity-not-accepted'],
+  ['it is not known how RDP signs in', endpoint({ protocol: 'rdp' }), 'facts-unusable'],
+  ['SSH is said to sign in like RDP', endpoint({ rdp: { security: 'tls' } }), 'facts-unusable'],
+  [
+    'an RDP certificate was not compared',
+    rdp({ identities: [], identityState: 'none' }),
+    'identity-not-accepted',
+  ],
+  ['an RDP certificate changed', rdp({ identityState: 'changed' }), 'identity-not-accepted'],
+  ['nobody gave the RDP account a password', rdp({ hasCredential: false }), 'no-credential'],
+  ['the conduit does not carry RDP', (f) => ({ ...rdp({})(f), conduit: f.conduit }), 'protocol-not-carried'],
   ['it is not known how VNC is protected', endpoint({ protocol: 'vnc' }), 'facts-unusable'],
   [
     'SSH is said to be protected like VNC',
@@ -342,9 +364,17 @@ describe('permits', () => {
     })
   })
 
-  it('facts of before there were VNC endpoints as they were answered then', () => {
+  it('over RDP with a pinned certificate, with NLA or declared without, and no exception', () => {
+    for (const security of ['nla', 'tls'] as const)
+      expect(decideAccess(goodFacts(rdp({ rdp: { security } })(goodFacts())), TWO)).toMatchObject({
+        permit: true,
+        until: SIX,
+      })
+  })
+
+  it('facts of before there were VNC and RDP endpoints as they were answered then', () => {
     const facts = goodFacts()
-    const { vnc: _later, ...before } = facts.endpoint
+    const { vnc: _later, rdp: _latest, ...before } = facts.endpoint
     const old = { ...facts, endpoint: before } as AccessFacts
     expect(decideAccess(old, TWO).permit).toBe(true)
   })

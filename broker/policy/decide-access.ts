@@ -224,8 +224,9 @@ function sameItem(a: string, b: string): boolean {
   return plain(a) !== '' && plain(a) === plain(b)
 }
 
-/** Facts of before there were VNC endpoints do not have the field. */
+/** Facts of before there were such endpoints do not have the fields. */
 const vncOf = (facts: AccessFacts) => facts.endpoint.vnc ?? null
+const rdpOf = (facts: AccessFacts) => facts.endpoint.rdp ?? null
 
 function decideExceptions(facts: AccessFacts, at: number, reasons: DenialReason[]): void {
   // What the endpoint lacks is derived here, too: a list that forgets one opens nothing.
@@ -326,5 +327,6 @@ function unusableFields(facts: AccessFacts, at: number): string[] {
     .filter(([, value]) => value !== null && (typeof value !== 'number' || !Number.isFinite(value)))
     .map(([field]) => field)
   if ((facts.endpoint.protocol === 'vnc') !== (vncOf(facts) !== null)) unusable.push('endpoint.vnc')
+  if ((facts.endpoint.protocol === 'rdp') !== (rdpOf(facts) !== null)) unusable.push('endpoint.rdp')
   return unusable
 }

@@ -51,6 +51,7 @@ export function goodFacts(change: Partial<AccessFacts> = {}): AccessFacts {
       protocol: 'ssh',
       account: 'service',
       vnc: null,
+      rdp: null,
       identities: [{ algorithm: 'ssh-ed25519', fingerprint: 'SHA256:abc' }],
       identityState: 'accepted',
       hasCredential: true,

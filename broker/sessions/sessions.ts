@@ -356,6 +356,7 @@ export class Sessions {
       address: target.address,
       identities: facts.endpoint.identities.map(({ algorithm, fingerprint }) => ({ algorithm, fingerprint })),
       ...(facts.endpoint.vnc === null ? {} : { vnc: facts.endpoint.vnc }),
+      ...(facts.endpoint.rdp === null ? {} : { rdp: facts.endpoint.rdp }),
       account: snapshot.account,
       // Both have been cut down by the approvals; what only one of them allows is not allowed.
       features: obligations.features.filter((feature) => approved.features.includes(feature)),

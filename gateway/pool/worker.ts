@@ -157,6 +157,7 @@ const portsOf = (grant: Grant): Omit<SessionPorts<Seat>, 'medium'> => ({
 function open(message: Opening): string | null {
   const { grant } = message
   if (sessions.has(grant.session)) return 'already-open'
+  if (grant.protocol === 'rdp') return 'not-supported'
   const session =
     grant.protocol === 'vnc'
       ? new Session<DesktopSeat>(grant, message.lease, { ...portsOf(grant), medium: desktopOf(message) })

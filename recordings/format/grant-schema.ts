@@ -6,6 +6,7 @@ import {
   ENDING_MODES,
   FEATURES,
   PROTOCOLS,
+  RDP_SECURITIES,
   VNC_AUTHENTICATIONS,
   VNC_SECURITIES,
 } from '../../broker/domain/words.ts'
@@ -47,6 +48,7 @@ export const grantSchema = z
     vnc: z
       .strictObject({ security: z.enum(VNC_SECURITIES), authentication: z.enum(VNC_AUTHENTICATIONS) })
       .optional(),
+    rdp: z.strictObject({ security: z.enum(RDP_SECURITIES) }).optional(),
     account: word(64),
     features: z.array(z.enum(FEATURES)).max(FEATURES.length),
     viewOnly: z.boolean(),
@@ -73,4 +75,12 @@ export const grantSchema = z
   .refine((grant) => grant.protocol === 'vnc' || grant.vnc === undefined, {
     path: ['vnc'],
     message: 'only with protocol vnc',
+  })
+  .refine((grant) => (grant.protocol === 'rdp') === (grant.rdp !== undefined), {
+    path: ['rdp'],
+    message: 'with protocol rdp, and only there',
+  })
+  .refine((grant) => grant.protocol !== 'rdp' || grant.identities.length > 0, {
+    path: ['identities'],
+    message: 'an RDP server has a certificate: it is pinned',
   })

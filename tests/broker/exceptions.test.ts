@@ -21,7 +21,11 @@ let ada: ApiClient
 let olga: ApiClient
 let owner: string
 let plant: Awaited<ReturnType<typeof testPlant>>
-let shows: Probed = { identity: CERTIFICATE, vnc: { security: 'x509', authentication: 'password' } }
+let shows: Probed = {
+  identity: CERTIFICATE,
+  vnc: { security: 'x509', authentication: 'password' },
+  rdp: null,
+}
 let last = 100
 
 beforeAll(async () => {
@@ -95,7 +99,7 @@ test('a VNC endpoint says what it lacks, and its certificate is pinned like a ho
     deviations: [],
   })
   expect(asset.incomplete).toContain('an accepted certificate (vnc port 5900)')
-  shows = { identity: CERTIFICATE, vnc: { security: 'x509', authentication: 'none' } }
+  shows = { identity: CERTIFICATE, vnc: { security: 'x509', authentication: 'none' }, rdp: null }
   const params = { id: endpointId }
   expect(await ada.call('POST /api/endpoints/:id/identity/probe', { params, body: {} })).toEqual(shows)
   const accept = (algorithm: string) =>
@@ -121,7 +125,7 @@ test('a VNC endpoint says what it lacks, and its certificate is pinned like a ho
 
   const declared = await ada.call('PATCH /api/endpoints/:id', {
     params,
-    body: { security: 'plain', authentication: 'none', reason: 'as it is' },
+    body: { protocol: 'vnc', security: 'plain', authentication: 'none', reason: 'as it is' },
   })
   expect(declared.endpoints[0]).toMatchObject({
     identity: { accepted: [] },

@@ -176,7 +176,7 @@ test('every route x every caller without business there', async () => {
         reason,
       },
       'PUT /api/endpoints/:id/accounts/:account/credential': { kind: 'password', password: 'x' },
-      'PATCH /api/endpoints/:id': { security: 'x509', authentication: 'password', reason },
+      'PATCH /api/endpoints/:id': { protocol: 'vnc', security: 'x509', authentication: 'password', reason },
       'POST /api/exceptions': exceptionBody,
       'POST /api/exceptions/:id/close': { reason },
       'POST /api/alarms/:id/acknowledge': { reason },

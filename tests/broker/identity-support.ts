@@ -89,6 +89,7 @@ export async function testBroker(cluster: TestCluster, options: TestBrokerOption
       (async () => ({
         identity: { algorithm: 'ssh-ed25519', fingerprint: `SHA256:${'A'.repeat(43)}` },
         vnc: null,
+        rdp: null,
       })),
     ...(options.resolve ? { resolve: options.resolve } : {}),
   })

@@ -21,7 +21,7 @@ beforeAll(async () => {
     resolve: async (name) => names.get(name) ?? [],
     probe: async (gatewayId, protocol, address) => {
       probed.push({ gatewayId, protocol, address })
-      return { identity: KEY, vnc: null }
+      return { identity: KEY, vnc: null, rdp: null }
     },
   })
   ada = await broker.administrator()
@@ -72,7 +72,7 @@ test('from nothing to complete: the asset says what is missing', async () => {
   ])
   expect(
     await ada.call('POST /api/endpoints/:id/identity/probe', { params: { id: endpointId }, body: {} }),
-  ).toEqual({ identity: KEY, vnc: null })
+  ).toEqual({ identity: KEY, vnc: null, rdp: null })
   expect(probed).toEqual([{ gatewayId, protocol: 'ssh', address: { host: '10.20.30.41', port: 22 } }])
   const seen = await ada.call('GET /api/assets/:id', { params: { id: asset.id } })
   // Seen is not accepted.

@@ -1,9 +1,8 @@
 import { Button, NativeSelect, PasswordInput, TextInput } from '@mantine/core'
 import { useState } from 'react'
-import { Link, useParams } from 'react-router'
+import { useParams } from 'react-router'
 import type { Protocol } from '../../broker/domain/words.ts'
 import type { Answer } from '../shared/api.ts'
-import { ExceptionForm, uncovered } from '../shared/exception-form.tsx'
 import { AreaField, ChoiceField, FormDialog, ReasonField, TextField } from '../shared/forms.tsx'
 import {
   ErrorNote,
@@ -19,17 +18,11 @@ import {
 } from '../shared/kit.tsx'
 import { useAct, useRead } from '../shared/query.ts'
 import { viewerZone } from '../shared/time.ts'
-import {
-  ALL_PROTOCOLS,
-  assetType,
-  CRITICALITY,
-  DEVIATION,
-  ENDING,
-  PROTOCOL,
-  VNC_AUTHENTICATION,
-  VNC_SECURITY,
-} from '../shared/words.ts'
+import { assetType, CRITICALITY, ENDING, PROTOCOL } from '../shared/words.ts'
 import { AssetForm } from './asset-form.tsx'
+import { EndpointForm } from './endpoint-form.tsx'
+import { RdpProtection } from './rdp-protection.tsx'
+import { VncProtection } from './vnc-protection.tsx'
 
 type Asset = Answer<'GET /api/assets/:id'>
 type Endpoint = Asset['endpoints'][number]
@@ -115,7 +108,8 @@ function EndpointPart({ asset, endpoint }: { asset: Asset; endpoint: Endpoint })
       <h3>
         {PROTOCOL[endpoint.protocol]}, port {endpoint.port}
       </h3>
-      {endpoint.vnc ? <Protection asset={asset} endpoint={endpoint} vnc={endpoint.vnc} /> : null}
+      {endpoint.vnc ? <VncProtection asset={asset} endpoint={endpoint} vnc={endpoint.vnc} /> : null}
+      {endpoint.rdp ? <RdpProtection endpoint={endpoint} rdp={endpoint.rdp} /> : null}
       <Identity endpoint={endpoint} />
       {withAccounts ? (
         <div className="stack-tight">
@@ -155,131 +149,6 @@ function EndpointPart({ asset, endpoint }: { asset: Asset; endpoint: Endpoint })
   )
 }
 
-/** How a VNC endpoint is declared and was seen to be protected, what it lacks, and the exceptions for that. */
-function Protection({
-  asset,
-  endpoint,
-  vnc,
-}: {
-  asset: Asset
-  endpoint: Endpoint
-  vnc: NonNullable<Endpoint['vnc']>
-}) {
-  const [open, setOpen] = useState<'declare' | 'exception' | null>(null)
-  const close = () => setOpen(null)
-  const fits = vnc.seen?.security === vnc.security && vnc.seen.authentication === vnc.authentication
-  const missing = uncovered(endpoint)
-  return (
-    <div className="stack-tight">
-      <div className="row row-between">
-        <h3>Protection</h3>
-        <Status
-          tone={vnc.seen === null ? 'quiet' : fits ? 'normal' : 'alarm'}
-          word={
-            vnc.seen === null ? 'Not probed yet' : fits ? 'As the asset shows it' : 'The asset shows another'
-          }
-        />
-      </div>
-      <p>
-        {VNC_SECURITY[vnc.security]}. {VNC_AUTHENTICATION[vnc.authentication]}.
-      </p>
-      {vnc.seen ? (
-        <p className="dim small">
-          {fits
-            ? 'Seen'
-            : `Seen: ${VNC_SECURITY[vnc.seen.security]}. ${VNC_AUTHENTICATION[vnc.seen.authentication]}.`}{' '}
-          <When at={vnc.seen.at} zone={viewerZone()} />
-        </p>
-      ) : null}
-      {endpoint.deviations.map(({ kind, exception }) => (
-        <div key={kind} className="row row-between">
-          <span>{DEVIATION[kind].name}</span>
-          <Status
-            tone={exception?.state === 'open' ? 'normal' : 'attention'}
-            word={
-              exception === null ? (
-                'No exception'
-              ) : (
-                <>
-                  {exception.state === 'open' ? 'Exception ends ' : 'Exception expired '}
-                  <When at={exception.expiresAt} zone={viewerZone()} short />
-                </>
-              )
-            }
-          />
-        </div>
-      ))}
-      <div className="row">
-        <Button variant="default" size="xs" onClick={() => setOpen('declare')}>
-          Declare anew
-        </Button>
-        {endpoint.deviations.length > 0 ? (
-          <Button
-            variant={missing.length > 0 ? 'filled' : 'default'}
-            size="xs"
-            onClick={() => setOpen('exception')}
-          >
-            Open exception
-          </Button>
-        ) : null}
-        {endpoint.deviations.length > 0 ? <Link to="/exceptions">All exceptions</Link> : null}
-      </div>
-      {open === 'declare' ? <DeclareForm endpoint={endpoint} vnc={vnc} close={close} /> : null}
-      {open === 'exception' ? <ExceptionForm choices={[{ asset, endpoint }]} close={close} /> : null}
-    </div>
-  )
-}
-
-type Vnc = Pick<NonNullable<Endpoint['vnc']>, 'security' | 'authentication'>
-
-function VncFields({ vnc, set }: { vnc: Vnc; set: (vnc: Vnc) => void }) {
-  return (
-    <>
-      <ChoiceField
-        label="Connection"
-        value={vnc.security}
-        set={(value) => set({ ...vnc, security: value as Vnc['security'] })}
-        data={Object.entries(VNC_SECURITY).map(([value, label]) => ({ value, label }))}
-        path="security"
-      />
-      <ChoiceField
-        label="Password"
-        value={vnc.authentication}
-        set={(value) => set({ ...vnc, authentication: value as Vnc['authentication'] })}
-        data={Object.entries(VNC_AUTHENTICATION).map(([value, label]) => ({ value, label }))}
-        path="authentication"
-      />
-      {vnc.security !== 'x509' || vnc.authentication !== 'password' ? (
-        <Note tone="attention">
-          Nobody gets in over it without an exception that an operator of the site opens: with a reason, what
-          stands against it, an owner and an end.
-        </Note>
-      ) : null}
-    </>
-  )
-}
-
-function DeclareForm({ endpoint, vnc, close }: { endpoint: Endpoint; vnc: Vnc; close: () => void }) {
-  const [next, setNext] = useState<Vnc>({ security: vnc.security, authentication: vnc.authentication })
-  const [reason, setReason] = useState('')
-  const change = useAct('PATCH /api/endpoints/:id', close)
-  return (
-    <FormDialog
-      title="Declare how it is protected"
-      verb="Declare"
-      opened
-      close={close}
-      busy={change.isPending}
-      error={change.error}
-      submit={() => change.mutate({ params: { id: endpoint.id }, body: { ...next, reason } })}
-    >
-      <VncFields vnc={next} set={setNext} />
-      <p>Approvals that were given no longer count; a session that runs ends by the rule of its asset.</p>
-      <ReasonField value={reason} set={setReason} />
-    </FormDialog>
-  )
-}
-
 /** Fetched through the gateway, compared by a person with what the asset's owner says, then pinned. */
 function Identity({ endpoint }: { endpoint: Endpoint }) {
   const [reason, setReason] = useState('')
@@ -289,8 +158,9 @@ function Identity({ endpoint }: { endpoint: Endpoint }) {
     probe.reset()
   })
   const { vnc } = endpoint
+  const ssh = endpoint.protocol === 'ssh'
   const pinnable = vnc === null || vnc.security === 'x509'
-  const noun = vnc === null ? 'key' : 'certificate'
+  const noun = ssh ? 'key' : 'certificate'
   const seen = !pinnable
     ? null
     : (probe.data?.identity ?? (endpoint.identity.state === 'accepted' ? null : endpoint.identity.seen))
@@ -299,7 +169,7 @@ function Identity({ endpoint }: { endpoint: Endpoint }) {
     <div className="stack-tight">
       {pinnable ? (
         <div className="row row-between">
-          <h3>{vnc === null ? 'Host key' : 'Certificate'}</h3>
+          <h3>{ssh ? 'Host key' : 'Certificate'}</h3>
           <Status
             tone={
               { none: 'attention', accepted: 'normal', changed: 'alarm' }[endpoint.identity.state] as 'normal'
@@ -329,7 +199,7 @@ function Identity({ endpoint }: { endpoint: Endpoint }) {
           loading={probe.isPending}
           onClick={() => probe.mutate({ params: { id: endpoint.id }, body: {} })}
         >
-          {vnc === null ? 'Fetch host key through the gateway' : 'Probe through the gateway'}
+          {ssh ? 'Fetch host key through the gateway' : 'Probe through the gateway'}
         </Button>
       </div>
       {probe.error ? <ErrorNote error={probe.error} /> : null}
@@ -373,6 +243,12 @@ function Identity({ endpoint }: { endpoint: Endpoint }) {
   )
 }
 
+/** What to write as the account's name, where that needs saying. */
+const ACCOUNT_HINT: Partial<Record<Protocol, string>> = {
+  vnc: 'VNC knows no accounts; the name only tells several passwords apart.',
+  rdp: 'As Windows knows it: a local name, DOMAIN\\user or user@domain.',
+}
+
 function CredentialForm({
   endpoint,
   account,
@@ -408,9 +284,7 @@ function CredentialForm({
       {account ? null : (
         <TextField
           label={vnc ? 'Name for it here' : 'Account on the asset'}
-          {...(vnc
-            ? { description: 'VNC knows no accounts; the name only tells several passwords apart.' }
-            : {})}
+          {...(ACCOUNT_HINT[endpoint.protocol] ? { description: ACCOUNT_HINT[endpoint.protocol] } : {})}
           value={name}
           set={setName}
           required
@@ -419,7 +293,7 @@ function CredentialForm({
           path="account"
         />
       )}
-      {vnc ? null : (
+      {endpoint.protocol === 'ssh' ? (
         <NativeSelect
           label="Kind"
           value={kind}
@@ -431,7 +305,7 @@ function CredentialForm({
             { value: 'private-key', label: 'Private key' },
           ]}
         />
-      )}
+      ) : null}
       {kind === 'password' ? (
         <PasswordInput
           label="Password"
@@ -523,51 +397,3 @@ function ChooseGateway({ asset, close }: { asset: Asset; close: () => void }) {
     </FormDialog>
   )
 }
-
-function EndpointForm({ asset, close }: { asset: Asset; close: () => void }) {
-  const [protocol, setProtocol] = useState<Protocol>('ssh')
-  const [port, setPort] = useState('22')
-  const [vnc, setVnc] = useState<Vnc>({ security: 'x509', authentication: 'password' })
-  const add = useAct('POST /api/assets/:id/endpoints', close)
-  return (
-    <FormDialog
-      title="Add an endpoint"
-      verb="Add endpoint"
-      opened
-      close={close}
-      busy={add.isPending}
-      error={add.error}
-      submit={() =>
-        add.mutate({
-          params: { id: asset.id },
-          body:
-            protocol === 'vnc' ? { protocol, port: Number(port), ...vnc } : { protocol, port: Number(port) },
-        })
-      }
-    >
-      <ChoiceField
-        label="Protocol"
-        value={protocol}
-        set={(value) => {
-          const next = value === 'vnc' ? 'vnc' : 'ssh'
-          setProtocol(next)
-          if (port === USUAL_PORT[protocol]) setPort(USUAL_PORT[next])
-        }}
-        data={ALL_PROTOCOLS.map((value) => ({ value, label: PROTOCOL[value] }))}
-        path="protocol"
-      />
-      <TextField
-        label="Port"
-        inputMode="numeric"
-        pattern="[0-9]{1,5}"
-        value={port}
-        set={setPort}
-        required
-        path="port"
-      />
-      {protocol === 'vnc' ? <VncFields vnc={vnc} set={setVnc} /> : null}
-    </FormDialog>
-  )
-}
-
-const USUAL_PORT: Record<Protocol, string> = { ssh: '22', vnc: '5900' }

@@ -148,6 +148,7 @@ function asset(
         protocol: 'ssh',
         port: 22,
         vnc: null,
+        rdp: null,
         deviations: [],
         accounts: [{ name: 'service', credential: complete ? 'private-key' : 'missing' }],
         identity: {
@@ -192,6 +193,7 @@ export const panel: Asset = {
         authentication: 'password',
         seen: { security: 'plain', authentication: 'password', at: iso(now - 3 * H) },
       },
+      rdp: null,
       deviations: [
         {
           kind: 'no-encryption',

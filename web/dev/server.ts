@@ -307,6 +307,7 @@ Continue only if you agree, and only for the work of your change ticket.`
         fingerprint: 'SHA256:0aLk3yXrZ7nQm0LrYl8aY1J4oGk0Q0mGmX2cFq8o5E',
       },
       vnc: null,
+      rdp: null,
     }),
     'GET /api/sites': () =>
       fixture.empty ? [] : [berlin, gary].map((site) => ({ ...site, notice: { version: 3, text: NOTICE } })),

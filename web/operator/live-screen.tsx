@@ -1,4 +1,5 @@
 import { type RefObject, useRef } from 'react'
+import type { Protocol } from '../../broker/domain/words.ts'
 import { useDesktop } from '../desktop/use-desktop.ts'
 import type { SessionPage } from '../session/session-state.ts'
 import { useTerminal } from '../session/use-terminal.ts'
@@ -14,8 +15,8 @@ interface Shown {
  * A session's screen in small, as the watch page shows it: the same socket, the same entry in the log, and the engineer
  * reads the same name. Nobody reaches into it; who wants to read it opens the watch page.
  */
-export default function LiveScreen({ protocol, ...shown }: Shown & { protocol: 'ssh' | 'vnc' }) {
-  return protocol === 'vnc' ? <Desktop {...shown} /> : <Terminal {...shown} />
+export default function LiveScreen({ protocol, ...shown }: Shown & { protocol: Protocol }) {
+  return protocol === 'ssh' ? <Terminal {...shown} /> : <Desktop {...shown} />
 }
 
 function Terminal({ id, asset }: Shown) {

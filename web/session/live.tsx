@@ -23,10 +23,10 @@ function Live({ id }: { id: string }) {
   if (!session.data) return session.error ? <ErrorNote error={session.error} /> : <div className="session" />
   return (
     <Suspense fallback={<div className="session" />}>
-      {session.data.protocol === 'vnc' ? (
-        <DesktopLive session={session.data} />
-      ) : (
+      {session.data.protocol === 'ssh' ? (
         <TerminalLive session={session.data} />
+      ) : (
+        <DesktopLive session={session.data} />
       )}
     </Suspense>
   )

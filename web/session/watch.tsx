@@ -20,10 +20,10 @@ function Watch({ id }: { id: string }) {
   if (!session.data) return session.error ? <ErrorNote error={session.error} /> : <div className="session" />
   return (
     <Suspense fallback={<div className="session" />}>
-      {session.data.protocol === 'vnc' ? (
-        <DesktopWatch session={session.data} />
-      ) : (
+      {session.data.protocol === 'ssh' ? (
         <TerminalWatch session={session.data} />
+      ) : (
+        <DesktopWatch session={session.data} />
       )}
     </Suspense>
   )

@@ -41,7 +41,11 @@ export const ASSET_TYPE: Record<AssetType, string> = {
 }
 export const assetType = (type: string): string => ASSET_TYPE[type as AssetType] ?? type
 
-export const PROTOCOL: Record<Protocol, string> = { ssh: 'Terminal (SSH)', vnc: 'Desktop (VNC)' }
+export const PROTOCOL: Record<Protocol, string> = {
+  ssh: 'Terminal (SSH)',
+  vnc: 'Desktop (VNC)',
+  rdp: 'Desktop (RDP)',
+}
 export const ALL_PROTOCOLS = Object.keys(PROTOCOL) as Protocol[]
 
 /** How a VNC server protects its connection, the best first. */
@@ -51,6 +55,15 @@ export const VNC_SECURITY = {
   plain: 'Not encrypted',
 } as const
 export const VNC_AUTHENTICATION = { password: 'Asks for a password', none: 'Asks for no password' } as const
+
+/** How a session signs in over RDP, the best first. */
+export const RDP_SECURITY = {
+  nla: 'Encrypted, with a certificate; Network Level Authentication (NLA) required',
+  tls: 'Encrypted, with a certificate; sign-in without NLA',
+} as const
+/** What that means, for whoever declares or approves it. */
+export const WITHOUT_NLA =
+  'The sign-in happens without Network Level Authentication: the asset itself is given the password, over the encrypted connection to its pinned certificate.'
 
 /** What an endpoint lacks: as a title, and what that means for the plant. */
 export const DEVIATION: Record<ExceptionKind, { name: string; means: string }> = {

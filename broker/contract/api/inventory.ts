@@ -5,6 +5,7 @@ import {
   ENDING_MODES,
   EXCEPTION_KINDS,
   PROTOCOLS,
+  RDP_SECURITIES,
   VNC_AUTHENTICATIONS,
   VNC_SECURITIES,
 } from '../../domain/words.ts'
@@ -45,13 +46,19 @@ const Conduit = z.strictObject({
 const Identity = z.strictObject({ algorithm: z.string(), fingerprint: z.string() })
 /** x509: a certificate that is pinned. anonymous-tls: encrypted, nobody knows to whom. plain: not encrypted. */
 const Vnc = z.strictObject({ security: z.enum(VNC_SECURITIES), authentication: z.enum(VNC_AUTHENTICATIONS) })
+/** nla: Network Level Authentication is required. tls: the server is only asked for TLS. The certificate is pinned in both. */
+const Rdp = z.strictObject({ security: z.enum(RDP_SECURITIES) })
 const Endpoint = z.strictObject({
   id: Id,
   protocol: z.enum(PROTOCOLS),
   port: z.number().int(),
-  /** How a VNC endpoint is declared to be protected, and what a probe saw; null for SSH. */
+  /** How a VNC endpoint is declared to be protected, and what a probe saw; null for others. */
   vnc: z
     .strictObject({ ...Vnc.shape, seen: z.strictObject({ ...Vnc.shape, at: Instant }).nullable() })
+    .nullable(),
+  /** How an RDP endpoint is declared to sign in, and what a probe saw at its best; null for others. */
+  rdp: z
+    .strictObject({ ...Rdp.shape, seen: z.strictObject({ ...Rdp.shape, at: Instant }).nullable() })
     .nullable(),
   /** What it lacks, each with the exception that stands for it. */
   deviations: z.array(
@@ -221,15 +228,25 @@ export const inventoryApi = routes({
     body: z.discriminatedUnion('protocol', [
       z.strictObject({ protocol: z.literal('ssh'), port }),
       z.strictObject({ protocol: z.literal('vnc'), port, ...Vnc.shape }),
+      z.strictObject({
+        protocol: z.literal('rdp'),
+        port,
+        ...Rdp.shape,
+        /** Why the server is only asked for TLS; needed with `tls`, and only then. */
+        reason: Line.optional(),
+      }),
     ]),
     response: Asset,
   },
   'PATCH /api/endpoints/:id': {
-    summary: 'Declare anew how a VNC endpoint is protected; running sessions on it end safely',
+    summary: 'Declare anew how a VNC or RDP endpoint is protected; running sessions on it end safely',
     access: administrator,
     stepUp: true,
     params: IdParams,
-    body: z.strictObject({ ...Vnc.shape, reason: Line }),
+    body: z.discriminatedUnion('protocol', [
+      z.strictObject({ protocol: z.literal('vnc'), ...Vnc.shape, reason: Line }),
+      z.strictObject({ protocol: z.literal('rdp'), ...Rdp.shape, reason: Line }),
+    ]),
     response: Asset,
   },
   'POST /api/endpoints/:id/identity/probe': {
@@ -238,8 +255,8 @@ export const inventoryApi = routes({
     stepUp: true,
     params: IdParams,
     body: z.strictObject({}),
-    /** `vnc`: how the server is protected, of a VNC endpoint; its identity is null when it has none. */
-    response: z.strictObject({ identity: Identity.nullable(), vnc: Vnc.nullable() }),
+    /** `vnc`, `rdp`: how such a server is protected; the identity is null of a VNC server that has none. */
+    response: z.strictObject({ identity: Identity.nullable(), vnc: Vnc.nullable(), rdp: Rdp.nullable() }),
   },
   'POST /api/endpoints/:id/identity/accept': {
     summary: 'Pin a host key or certificate that a person has compared',

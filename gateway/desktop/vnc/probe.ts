@@ -14,7 +14,7 @@ export async function probeVnc(
   address: { host: string; port: number },
   clock: Clock,
   timeoutMs = 10_000,
-): Promise<({ ok: true } & Probed) | { ok: false; code: VncFailureCode }> {
+): Promise<({ ok: true } & Omit<Probed, 'rdp'>) | { ok: false; code: VncFailureCode }> {
   const dialled = await dial(address, timeoutMs, new AbortController().signal)
   if (!dialled.ok) return { ok: false, code: dialled.code }
   const { socket } = dialled

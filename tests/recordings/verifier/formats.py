@@ -99,10 +99,11 @@ RECORDING_KEY = s.variant("kty", {
 
 VNC = s.obj({"security": s.one_of("x509", "anonymous-tls", "plain"),
              "authentication": s.one_of("password", "none")})
+RDP = s.obj({"security": s.one_of("nla", "tls")})
 _GRANT = s.obj({
     "v": s.ONE, "jti": s.UUID, "serial": s.integer(1, 10000), "iat": s.INT, "exp": s.INT,
     "deployment": s.UUID, "session": s.UUID, "recording": s.UUID, "gateway": s.UUID,
-    "endpoint": s.UUID, "site": SITE, "asset": ASSET, "protocol": s.one_of("ssh", "vnc"),
+    "endpoint": s.UUID, "site": SITE, "asset": ASSET, "protocol": s.one_of("ssh", "vnc", "rdp"),
     "address": s.obj({"host": s.text(255), "port": s.integer(1, 65535)}),
     "identities": s.array(s.obj({"algorithm": s.text(64), "fingerprint": s.text(128)}), 16),
     "account": s.text(64), "features": s.array(FEATURE, 2), "viewOnly": s.BOOLEAN,
@@ -115,16 +116,19 @@ _GRANT = s.obj({
     "browserHoldSeconds": s.integer(0, 3600),
     "recordingKeys": s.obj({"replay": RECORDING_KEY, "input": RECORDING_KEY,
                             "escrow": RECORDING_KEY}),
-    "vnc": VNC,
-}, ("vnc",))
+    "vnc": VNC, "rdp": RDP,
+}, ("vnc", "rdp"))
 
 
 def GRANT(value: Any, state: s.State) -> None:
-    """Section 8, with exp > iat, and vnc only with that protocol."""
+    """Section 8, with exp > iat, vnc only and rdp exactly with that protocol, rdp pinned."""
     _GRANT(value, state)
     if state.bad:
         return
     if value["exp"] <= value["iat"] or ("vnc" in value and value["protocol"] != "vnc"):
+        state.bad = True
+    is_rdp = value["protocol"] == "rdp"
+    if ("rdp" in value) != is_rdp or (is_rdp and not value["identities"]):
         state.bad = True
 
 
@@ -137,7 +141,7 @@ SNAPSHOT = s.obj({
     "requester": s.obj({"id": s.UUID, "issuer": s.text(500), "subject": s.text(500),
                         "name": s.text(200),
                         "vendor": s.obj({"id": s.UUID, "name": s.text(200)})}),
-    "site": SITE, "asset": ASSET, "endpoint": s.UUID, "protocol": s.one_of("ssh", "vnc"),
+    "site": SITE, "asset": ASSET, "endpoint": s.UUID, "protocol": s.one_of("ssh", "vnc", "rdp"),
     "account": s.text(64), "features": s.array(FEATURE, 2), "viewOnly": s.BOOLEAN,
     "purpose": s.text(500),
     "ticket": s.obj({"system": s.text(40), "key": s.text(80), "title": s.text(500, 0),
