@@ -28,6 +28,7 @@ const TOPIC_OF: Partial<Record<DenialReason['code'], Topic>> = {
   'identity-not-accepted': 'asset',
   'no-credential': 'asset',
   'endpoint-busy': 'asset',
+  'operator-not-ready': 'asset',
   'exception-needed': 'asset',
   'exception-expired': 'asset',
   'no-conduit': 'connection',

@@ -6,6 +6,7 @@ import {
   type ApprovalFacts,
   DEFAULT_POLICY,
   type ExtensionFacts,
+  type ReadyFacts,
 } from '../broker/domain/access-facts.ts'
 import type { RuntimeFacts } from '../broker/domain/ports.ts'
 import {
@@ -18,6 +19,12 @@ import {
 import type { Feature, RequestState } from '../broker/domain/words.ts'
 import { rowStates } from '../broker/inventory/row-states.ts'
 import { gatewayState, readGateway } from '../broker/link/gateway-rows.ts'
+import {
+  canonicalReady,
+  type ReadyRow,
+  readyUsedBy,
+  standingReady,
+} from '../broker/sessions/console-ready.ts'
 import type { Query } from '../broker/store/sql.ts'
 import type { ApprovalsDeps } from './deps.ts'
 import {
@@ -86,6 +93,8 @@ export interface GatheredRequest extends Gathered {
   row: RequestRow
   snapshot: RequestSnapshot
   approvals: { row: ApprovalRow; record: ApprovalRecord | null }[]
+  /** What stands about the console, on an asset whose operators use it. */
+  console: ReadyRow | null
 }
 
 /**
@@ -122,6 +131,9 @@ export async function gatherRequest(
   const approverIds = [...new Set(all.map((approval) => approval.person_id))]
   const approvers = await readPeople(query, ground.siteId, approverIds)
   const keys = await signingKeys(query, approverIds)
+  const word = ground.operatorsUseConsole ? await consoleWord(query, row, asking) : null
+  const operator =
+    word?.givenBy == null ? null : (await readPeople(query, ground.siteId, [word.givenBy])).get(word.givenBy)
   const approvals = await Promise.all(
     all.map(async (approval) => ({
       row: approval,
@@ -150,6 +162,7 @@ export async function gatherRequest(
     },
     asking,
     {
+      ready: word && operator ? readyFacts(word, operator) : null,
       approvals: approvals.filter(({ row: each }) => each.extension_id === null).map(({ facts }) => facts),
       extensions: extensionRows.map((extension) =>
         extensionFacts(
@@ -165,8 +178,13 @@ export async function gatherRequest(
           id: extension.id,
           current: extensionState(extension),
         })),
+        ...(word ? [{ kind: 'console-ready', id: word.id, current: canonicalReady(word) }] : []),
       ],
-      rows: [...[...approvers.values()].flatMap((person) => person.rows), ...keyRows(keys)],
+      rows: [
+        ...[...approvers.values()].flatMap((person) => person.rows),
+        ...keyRows(keys),
+        ...(operator?.rows ?? []),
+      ],
     },
   )
   return {
@@ -174,6 +192,7 @@ export async function gatherRequest(
     row,
     snapshot,
     approvals: approvals.map(({ row: each, record }) => ({ row: each, record })),
+    console: word,
   }
 }
 
@@ -185,7 +204,13 @@ export function gatherProposal(
   wanted: Wanted,
   asking: Asking,
 ): Promise<Gathered> {
-  return gather(deps, query, ground, wanted, asking, { approvals: [], extensions: [], states: [], rows: [] })
+  return gather(deps, query, ground, wanted, asking, {
+    ready: null,
+    approvals: [],
+    extensions: [],
+    states: [],
+    rows: [],
+  })
 }
 
 async function gather(
@@ -194,7 +219,13 @@ async function gather(
   ground: Ground,
   wanted: Wanted,
   asking: Asking,
-  given: { approvals: ApprovalFacts[]; extensions: ExtensionFacts[]; states: ObjectState[]; rows: RowName[] },
+  given: {
+    ready: ReadyFacts | null
+    approvals: ApprovalFacts[]
+    extensions: ExtensionFacts[]
+    states: ObjectState[]
+    rows: RowName[]
+  },
 ): Promise<Gathered> {
   const people = await readPeople(query, ground.siteId, [wanted.personId])
   const requester = people.get(wanted.personId) ?? null
@@ -270,7 +301,7 @@ async function gather(
       enabled: ground.enabled,
       incomplete: incompleteFields(ground),
       configurationItem: ground.assetName,
-      operatorsUseConsole: false,
+      operatorsUseConsole: ground.operatorsUseConsole,
     },
     endpoint: {
       id: ground.endpointId,
@@ -310,6 +341,7 @@ async function gather(
       features: wanted.features,
       ending: wanted.ending,
     },
+    ready: given.ready,
     rule: ground.rule,
     approvals: given.approvals,
     extensions: given.extensions,
@@ -325,6 +357,26 @@ async function gather(
     restore: { unconfirmed: asking.runtime.restoreUnconfirmed },
   }
   return { facts, ground, requester, vendor, ticket }
+}
+
+/** What a running session used to open; for a new one, what stands. */
+async function consoleWord(query: Query, request: RequestRow, asking: Asking): Promise<ReadyRow | null> {
+  if (asking.sessionId !== null) return readyUsedBy(query, asking.sessionId)
+  const row = await standingReady(query, request.id)
+  // A word about another version of the request was not about this work.
+  return row?.requestVersion === request.version ? row : null
+}
+
+/** An operator's word as the decision weighs it. */
+function readyFacts(row: ReadyRow, operator: SitePerson): ReadyFacts | null {
+  if (row.givenAt === null || row.expiresAt === null) return null
+  const { id, name, accounts, vendorId, enabled, roles } = operator
+  return {
+    id: row.id,
+    by: { id, name, accounts, vendorId, enabled, roles },
+    at: row.givenAt.getTime(),
+    expiresAt: row.expiresAt.getTime(),
+  }
 }
 
 async function gatewayForm(query: Query, id: string): Promise<unknown> {

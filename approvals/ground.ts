@@ -50,6 +50,7 @@ export interface Ground {
   hazard: string
   lastVerifiedAt: Date | null
   ending: EndingRule
+  operatorsUseConsole: boolean
   scores: {
     safety: number
     availability: number
@@ -104,6 +105,7 @@ interface GroundRow {
   ending_mode: EndingRule['mode']
   ending_hold_seconds: number
   ending_input_during_grace: boolean
+  operators_use_console: boolean
   safety: number
   availability: number
   integrity: number
@@ -146,6 +148,7 @@ export async function readGround(query: Query, endpointId: string): Promise<Grou
       e.seen_fingerprint,
       a.id AS asset_id, a.name AS asset_name, a.type, a.description, a.criticality, a.enabled, a.owner, a.address,
       a.hazard, a.last_verified_at, a.ending_mode, a.ending_hold_seconds, a.ending_input_during_grace,
+      a.operators_use_console,
       a.safety, a.availability, a.integrity, a.confidentiality, a.regulatory,
       s.id AS site_id, s.name AS site_name, s.time_zone, z.id AS zone_id, z.name AS zone_name,
       g.id AS gateway_id, g.name AS gateway_name, gz.id AS gateway_zone_id, gz.name AS gateway_zone_name
@@ -204,6 +207,7 @@ export async function readGround(query: Query, endpointId: string): Promise<Grou
       holdSeconds: row.ending_hold_seconds,
       inputDuringGrace: row.ending_input_during_grace,
     },
+    operatorsUseConsole: row.operators_use_console,
     scores: {
       safety: row.safety,
       availability: row.availability,
@@ -313,6 +317,7 @@ export function assetSnapshotOf(ground: Ground, policyVersion: string): AssetSna
       protocols: ground.conduit.protocols,
     },
     ending: ground.ending,
+    ...(ground.operatorsUseConsole ? { operatorsUseConsole: true } : {}),
     rule: { id: ground.rule.id, need: ground.rule.need, roles: ground.rule.roles },
     policyVersion,
   }

@@ -5,6 +5,7 @@ import { conflict, Failure, forbidden, notFound } from '../broker/domain/failure
 import { newId } from '../broker/domain/ids.ts'
 import { holds, holdsAnywhere, type Principal, sitesOf } from '../broker/domain/principal.ts'
 import { type Query, uniqueViolation } from '../broker/store/sql.ts'
+import { askConsole, giveReady, listConsoles, takeReadyBack } from './console.ts'
 import { beginDecision, finishDecision, withdrawApproval } from './decisions.ts'
 import { type ApprovalsDeps, actorOf, signInOf } from './deps.ts'
 import { askExtension } from './extensions.ts'
@@ -36,6 +37,10 @@ type Routes = Pick<
   | 'POST /api/requests/:id/decision/options'
   | 'POST /api/requests/:id/decision'
   | 'POST /api/approvals/:id/withdraw'
+  | 'GET /api/consoles'
+  | 'POST /api/requests/:id/console/ask'
+  | 'POST /api/requests/:id/console/ready'
+  | 'POST /api/requests/:id/console/take-back'
   | 'POST /api/sessions/:id/extension'
   | 'GET /api/extensions'
   | 'POST /api/extensions/:id/decision/options'
@@ -152,6 +157,23 @@ export function approvalsRoutes(deps: ApprovalsDeps, tickets: TicketReader): Rou
 
     'POST /api/approvals/:id/withdraw': async ({ principal, params, body, sourceAddress }) =>
       view(principal, await withdrawApproval(deps, principal, params.id, body.reason, sourceAddress)),
+
+    'GET /api/consoles': ({ principal }) => listConsoles(deps, sitesOf(principal, 'operator', 'approver')),
+
+    'POST /api/requests/:id/console/ask': async ({ principal, params, sourceAddress }) => {
+      await askConsole(deps, principal, params.id, sourceAddress)
+      return view(principal, params.id)
+    },
+
+    'POST /api/requests/:id/console/ready': async ({ principal, params, sourceAddress }) => {
+      await giveReady(deps, principal, params.id, sourceAddress)
+      return { ok: true }
+    },
+
+    'POST /api/requests/:id/console/take-back': async ({ principal, params, sourceAddress }) => {
+      await takeReadyBack(deps, principal, params.id, sourceAddress)
+      return { ok: true }
+    },
 
     'POST /api/sessions/:id/extension': async ({ principal, params, body, sourceAddress }) => {
       const id = await askExtension(deps, principal, params.id, body, sourceAddress)

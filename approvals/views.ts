@@ -2,6 +2,7 @@ import type { Answer } from '../broker/contract/api/index.ts'
 import type { ApprovalRecord } from '../broker/contract/approval-record.ts'
 import { decideAccess } from '../broker/policy/decide-access.ts'
 import type { Query } from '../broker/store/sql.ts'
+import { wordOf } from './console.ts'
 import { linesOf } from './decision-lines.ts'
 import type { ApprovalsDeps } from './deps.ts'
 import { type GatheredRequest, gatherRequest } from './gather-facts.ts'
@@ -77,6 +78,7 @@ export async function requestView(
       lines: linesOf(decision),
     },
     session: session ?? null,
+    console: consoleOf(gathered, now),
     createdAt: row.created_at.toISOString(),
   }
 }
@@ -95,6 +97,17 @@ function deviationsOf({ ground, facts }: GatheredRequest): RequestView['deviatio
           }
         : null,
   }))
+}
+
+/** An operator's word is shown only when the decision would count it; one that ran out was answered, so nobody is asked. */
+function consoleOf({ ground, facts, console: word }: GatheredRequest, now: number): RequestView['console'] {
+  if (!ground.operatorsUseConsole) return null
+  if (!word || !facts.ready) return { askedAt: word?.askedAt.toISOString() ?? null, ready: null }
+  const opening = decideAccess({ ...facts, purpose: 'open' }, now)
+  const missing = !opening.permit && opening.reasons.some(({ code }) => code === 'operator-not-ready')
+  return missing
+    ? { askedAt: null, ready: null }
+    : { askedAt: word.askedAt.toISOString(), ready: wordOf(word, facts.ready.by.name) }
 }
 
 export function assetCard(ground: GatheredRequest['ground']): RequestView['asset'] {
@@ -193,6 +206,8 @@ function risksOf(gathered: GatheredRequest, visits: number, others: number, now:
   const risks: string[] = []
   if (ground.criticality === 'C1') risks.push('Safety system: a mistake can hurt people.')
   if (ground.criticality === 'C2') risks.push('Controls the process: a mistake can stop production.')
+  if (ground.operatorsUseConsole) risks.push('Opening takes the console away from whoever stands before it.')
+  if (ground.rdp?.security === 'tls') risks.push('The sign-in happens without Network Level Authentication.')
   if (ground.scores.safety >= 3 && ground.criticality !== 'C1') risks.push('High consequence for safety.')
   if (visits === 0) risks.push(`First visit of ${snapshot.requester.name} to this site.`)
   if (facts.ticket?.state !== 'approved') risks.push('The change ticket is not approved.')

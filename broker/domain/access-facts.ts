@@ -25,6 +25,11 @@ export interface AccessFacts {
   conduit: ConduitFacts | null
   gateway: GatewayFacts | null
   request: RequestFacts
+  /**
+   * An operator's word that the console is free, given for this version of the request and not yet used; for a running
+   * session the one that it used. Facts of before there was any do not have the field.
+   */
+  ready: ReadyFacts | null
   /** The rule in force now; compared with the one that was signed. */
   rule: RuleFacts | null
   approvals: ApprovalFacts[]
@@ -137,6 +142,21 @@ export interface RequestFacts {
   viewOnly: boolean
   features: Feature[]
   ending: EndingRule
+}
+
+export interface ReadyFacts {
+  id: string
+  by: {
+    id: string
+    name: string
+    accounts: AccountName[]
+    vendorId: string | null
+    enabled: boolean
+    /** Held at this site now. */
+    roles: Role[]
+  }
+  at: number
+  expiresAt: number
 }
 
 export interface RuleFacts {
@@ -284,6 +304,7 @@ export type DenialReason =
   | { code: 'identity-not-accepted'; state: 'none' | 'changed' }
   | { code: 'no-credential'; account: string }
   | { code: 'endpoint-busy'; person: string }
+  | { code: 'operator-not-ready'; why: 'not-given' | 'expired' | 'not-counted' }
   | { code: 'gateway-missing' }
   | { code: 'gateway-offline'; gateway: string }
   | { code: 'storage-below-reserve' }

@@ -70,6 +70,8 @@ export interface AssetSnapshot {
   /** The declared path from the gateway's zone to the asset's; null when there is none (nothing opens then). */
   conduit: { id: string; name: string; from: string; to: string; protocols: string[] } | null
   ending: EndingRule
+  /** Only when it is set: an operator says that the console is free before a session opens. */
+  operatorsUseConsole?: true
   rule: { id: string; need: number; roles: Role[] } | null
   policyVersion: string
 }

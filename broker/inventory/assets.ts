@@ -93,7 +93,13 @@ export class Assets {
     const { db, audit, clock } = this.#deps
     return db.tx(async (tx) => {
       const now = clock.wall()
-      const row: AssetRow = { ...rowOf(body), id: newId(now), gatewayId: null, enabled: true }
+      const row: AssetRow = {
+        ...rowOf(body),
+        id: newId(now),
+        gatewayId: null,
+        enabled: true,
+        operatorsUseConsole: false,
+      }
       await tx`
         INSERT INTO asset (id, site_id, zone_id, name, description, type, criticality, owner, address, enabled,
           ending_mode, ending_hold_seconds, ending_input_during_grace, safety, availability, integrity,
@@ -125,7 +131,8 @@ export class Assets {
           'Add it at the other site, disable it here.',
         )
       }
-      return { ...rowOf(body), id, gatewayId: asset.gatewayId, enabled: asset.enabled }
+      const { gatewayId, enabled, operatorsUseConsole } = asset
+      return { ...rowOf(body), id, gatewayId, enabled, operatorsUseConsole }
     })
   }
 
@@ -135,6 +142,7 @@ export class Assets {
       ...asset,
       enabled: body.enabled ?? asset.enabled,
       gatewayId: body.gatewayId ?? asset.gatewayId,
+      operatorsUseConsole: body.operatorsUseConsole ?? asset.operatorsUseConsole,
     }))
   }
 
@@ -419,7 +427,8 @@ export class Assets {
           ending_input_during_grace = ${after.endingInputDuringGrace}, safety = ${after.safety},
           availability = ${after.availability}, integrity = ${after.integrity},
           confidentiality = ${after.confidentiality}, regulatory = ${after.regulatory}, hazard = ${after.hazard},
-          compensating_controls = ${after.compensatingControls}, last_verified_at = ${after.lastVerifiedAt}
+          compensating_controls = ${after.compensatingControls}, last_verified_at = ${after.lastVerifiedAt},
+          operators_use_console = ${after.operatorsUseConsole}
         WHERE id = ${id}`
       await audit.record(tx, {
         ...by(caller),
@@ -540,6 +549,7 @@ export class Assets {
         owner: asset.owner,
         address: holds(principal, asset.siteId, 'administrator') ? asset.address : null,
         enabled: asset.enabled,
+        operatorsUseConsole: asset.operatorsUseConsole,
         ending: {
           mode: asset.endingMode,
           holdSeconds: asset.endingHoldSeconds,
@@ -712,7 +722,9 @@ function seenRdpOf({ seenRdpSecurity, seenRdpAt }: EndpointRow) {
     : { security: seenRdpSecurity, at: seenRdpAt.toISOString() }
 }
 
-function rowOf(body: Body<'POST /api/assets'>): Omit<AssetRow, 'id' | 'gatewayId' | 'enabled'> {
+function rowOf(
+  body: Body<'POST /api/assets'>,
+): Omit<AssetRow, 'id' | 'gatewayId' | 'enabled' | 'operatorsUseConsole'> {
   const ending = body.ending ?? DEFAULT_ENDING[body.criticality]
   const longest = { 'operator-confirm': 1800, grace: 600, cut: 0 }[ending.mode]
   if (ending.holdSeconds > longest) {

@@ -56,6 +56,8 @@ export interface AssetRow {
   hazard: string
   compensatingControls: string
   lastVerifiedAt: Date | null
+  /** Whoever opens a session takes the console away from those who stand before it. */
+  operatorsUseConsole: boolean
 }
 
 export interface EndpointRow {
@@ -114,7 +116,7 @@ export const canonicalConduit = (row: ConduitRow) => ({
   enabled: row.enabled,
 })
 
-/** Object kind `asset`. */
+/** Object kind `asset`; `operatorsUseConsole` is in the form only when it is set, so older rows keep theirs. */
 export const canonicalAsset = (row: AssetRow) => ({
   v: 1,
   id: row.id,
@@ -143,6 +145,7 @@ export const canonicalAsset = (row: AssetRow) => ({
   hazard: row.hazard,
   compensatingControls: row.compensatingControls,
   lastVerifiedAt: row.lastVerifiedAt === null ? null : row.lastVerifiedAt.toISOString(),
+  ...(row.operatorsUseConsole ? { operatorsUseConsole: true } : {}),
 })
 
 /** Object kind `endpoint`; the protection is in the form of those that have one, so older rows keep theirs. */
@@ -219,7 +222,8 @@ export async function readAssets(
     SELECT id, site_id AS "siteId", zone_id AS "zoneId", gateway_id AS "gatewayId", name, description, type,
       criticality, owner, address, enabled, ending_mode AS "endingMode", ending_hold_seconds AS "endingHoldSeconds",
       ending_input_during_grace AS "endingInputDuringGrace", safety, availability, integrity, confidentiality,
-      regulatory, hazard, compensating_controls AS "compensatingControls", last_verified_at AS "lastVerifiedAt"
+      regulatory, hazard, compensating_controls AS "compensatingControls", last_verified_at AS "lastVerifiedAt",
+      operators_use_console AS "operatorsUseConsole"
     FROM asset WHERE ${among(query, by, ids)} ORDER BY name ${lock ? query`FOR UPDATE` : query``}`
 }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { AccessFacts, ApprovalFacts, DenialReason } from '../domain/access-facts.ts'
+import type { AccessFacts, ApprovalFacts, DenialReason, ReadyFacts } from '../domain/access-facts.ts'
 import { FEATURES } from '../domain/words.ts'
 import { decideAccess } from './decide-access.ts'
 import { explain } from './explain.ts'
@@ -58,6 +58,31 @@ const vnc =
     conduit: f.conduit && { ...f.conduit, protocols: ['vnc'] },
     exceptionsNeeded,
   })
+
+/** Operators use the asset's console; one of them said that it is free, or nobody did. */
+const consoleIsUsed = (ready: ReadyFacts | null) => (f: AccessFacts) => ({
+  asset: { ...f.asset, operatorsUseConsole: true },
+  ready,
+})
+const wordBy = (
+  name: string,
+  change: Partial<ReadyFacts> = {},
+  whom: Partial<ReadyFacts['by']> = {},
+): ReadyFacts => ({
+  id: `ready-${name}`,
+  by: {
+    id: name,
+    name,
+    accounts: [{ issuer: 'local', subject: name }],
+    vendorId: null,
+    enabled: true,
+    roles: ['operator'],
+    ...whom,
+  },
+  at: TWO - 60_000,
+  expiresAt: TWO + 14 * 60_000,
+  ...change,
+})
 
 /** The endpoint is an RDP server that signs in with NLA, its certificate pinned. */
 const rdp = (change: Partial<AccessFacts['endpoint']>) => (f: AccessFacts) => ({
@@ -218,6 +243,38 @@ const EXAMPLES: [when: string, change: Change, code: DenialReason['code'], at?: 
   ],
   ['nobody accepted that VNC asks for no password', vnc({ authentication: 'none' }), 'exception-needed'],
   ['a VNC certificate was not compared', vnc({}), 'identity-not-accepted'],
+  ['no operator said that the console is free', consoleIsUsed(null), 'operator-not-ready'],
+  [
+    'an operator said it too long ago',
+    consoleIsUsed(wordBy('olga', { expiresAt: TWO })),
+    'operator-not-ready',
+  ],
+  [
+    'an operator said it in the future',
+    consoleIsUsed(wordBy('olga', { at: TWO + HOUR, expiresAt: TWO + 2 * HOUR })),
+    'operator-not-ready',
+  ],
+  [
+    'who said it is no operator',
+    consoleIsUsed(wordBy('olga', {}, { roles: ['auditor'] })),
+    'operator-not-ready',
+  ],
+  ['who said it is disabled', consoleIsUsed(wordBy('olga', {}, { enabled: false })), 'operator-not-ready'],
+  [
+    'who said it is of the vendor',
+    consoleIsUsed(wordBy('olga', {}, { vendorId: 'acme' })),
+    'operator-not-ready',
+  ],
+  [
+    'the vendor said it themself, under another account',
+    consoleIsUsed(wordBy('olga', {}, { accounts: [{ issuer: 'https://id.example', subject: 'vera' }] })),
+    'operator-not-ready',
+  ],
+  [
+    'it is not known until when it stands',
+    consoleIsUsed(wordBy('olga', { expiresAt: Number.NaN })),
+    'facts-unusable',
+  ],
   ['it is not known how RDP signs in', endpoint({ protocol: 'rdp' }), 'facts-unusable'],
   ['SSH is said to sign in like RDP', endpoint({ rdp: { security: 'tls' } }), 'facts-unusable'],
   [
@@ -227,7 +284,11 @@ const EXAMPLES: [when: string, change: Change, code: DenialReason['code'], at?: 
   ],
   ['an RDP certificate changed', rdp({ identityState: 'changed' }), 'identity-not-accepted'],
   ['nobody gave the RDP account a password', rdp({ hasCredential: false }), 'no-credential'],
-  ['the conduit does not carry RDP', (f) => ({ ...rdp({})(f), conduit: f.conduit }), 'protocol-not-carried'],
+  [
+    'the conduit does not carry RDP',
+    (f) => ({ ...rdp({})(f), conduit: f.conduit && { ...f.conduit, protocols: ['ssh'] } }),
+    'protocol-not-carried',
+  ],
   ['it is not known how VNC is protected', endpoint({ protocol: 'vnc' }), 'facts-unusable'],
   [
     'SSH is said to be protected like VNC',
@@ -364,6 +425,21 @@ describe('permits', () => {
     })
   })
 
+  it('an opening on an operator’s word, for as long as the window: it is a word for the opening alone', () => {
+    const word = (ready: ReadyFacts | null, purpose: AccessFacts['purpose'], at: number) =>
+      decideAccess(goodFacts({ ...consoleIsUsed(ready)(goodFacts()), purpose }), at)
+    expect(word(wordBy('olga'), 'open', TWO)).toMatchObject({
+      permit: true,
+      until: SIX,
+      obligations: { operatorReady: true },
+    })
+    expect(word(wordBy('olga', {}, { roles: ['approver'] }), 'open', TWO).permit).toBe(true)
+    expect(word(wordBy('olga'), 'open', TWO + 14 * 60_000).permit).toBe(false)
+    // The form cannot have one, a running session has used its own.
+    for (const purpose of ['preview', 'renew', 'extend'] as const)
+      expect(word(null, purpose, TWO + HOUR).permit).toBe(true)
+  })
+
   it('over RDP with a pinned certificate, with NLA or declared without, and no exception', () => {
     for (const security of ['nla', 'tls'] as const)
       expect(decideAccess(goodFacts(rdp({ rdp: { security } })(goodFacts())), TWO)).toMatchObject({
@@ -375,7 +451,8 @@ describe('permits', () => {
   it('facts of before there were VNC and RDP endpoints as they were answered then', () => {
     const facts = goodFacts()
     const { vnc: _later, rdp: _latest, ...before } = facts.endpoint
-    const old = { ...facts, endpoint: before } as AccessFacts
+    const { ready: _word, ...rest } = facts
+    const old = { ...rest, endpoint: before } as AccessFacts
     expect(decideAccess(old, TWO).permit).toBe(true)
   })
 

@@ -7,7 +7,7 @@ import type {
   Obligations,
 } from '../domain/access-facts.ts'
 import { deviationsOf, hasIdentity } from '../domain/vnc.ts'
-import { type CountedApprovals, countApprovals } from './count-approvals.ts'
+import { type CountedApprovals, countApprovals, samePerson } from './count-approvals.ts'
 import { readPolicy } from './read-policy.ts'
 
 /**
@@ -25,7 +25,7 @@ export function decideAccess(facts: AccessFacts, at: number): Decision {
   for (const row of facts.unvouched) reasons.push({ code: 'row-not-vouched', object: row.object, id: row.id })
 
   decidePerson(facts, at, policy, reasons)
-  decidePlace(facts, policy, reasons)
+  decidePlace(facts, at, policy, reasons)
   decideRequest(facts, reasons)
   decideTicket(facts, at, policy, reasons)
   decideExceptions(facts, at, reasons)
@@ -126,7 +126,12 @@ function decidePerson(
   }
 }
 
-function decidePlace(facts: AccessFacts, policy: AccessPolicy | null, reasons: DenialReason[]): void {
+function decidePlace(
+  facts: AccessFacts,
+  at: number,
+  policy: AccessPolicy | null,
+  reasons: DenialReason[],
+): void {
   const { site, asset, endpoint, conduit, gateway } = facts
   if (site.lock) reasons.push({ code: 'site-locked', since: site.lock.since, by: site.lock.by })
   if (!asset.enabled) reasons.push({ code: 'asset-disabled' })
@@ -148,6 +153,10 @@ function decidePlace(facts: AccessFacts, policy: AccessPolicy | null, reasons: D
   if (!gateway) reasons.push({ code: 'gateway-missing' })
 
   if (running(facts)) return
+  if (facts.purpose === 'open' && asset.operatorsUseConsole) {
+    const why = notReady(facts, at)
+    if (why !== null) reasons.push({ code: 'operator-not-ready', why })
+  }
   const busy = endpoint.busyWith[0]
   if (facts.purpose === 'open' && busy && policy && endpoint.busyWith.length >= policy.sessionsPerEndpoint)
     reasons.push({ code: 'endpoint-busy', person: busy.person })
@@ -156,6 +165,19 @@ function decidePlace(facts: AccessFacts, policy: AccessPolicy | null, reasons: D
   if (facts.restore?.unconfirmed !== false) reasons.push({ code: 'restore-unconfirmed' })
   if (facts.clock?.state !== 'ok')
     reasons.push({ code: 'clock-anomaly', state: facts.clock?.state ?? 'unknown' })
+}
+
+/** Why an operator's word does not stand now, or null. Only one of the site's own operators can give it. */
+function notReady(
+  { ready, person }: AccessFacts,
+  at: number,
+): 'not-given' | 'expired' | 'not-counted' | null {
+  if (!ready) return 'not-given'
+  const { by } = ready
+  const operates = by.roles.includes('operator') || by.roles.includes('approver')
+  if (!by.enabled || !operates || by.vendorId !== null || samePerson(by, person)) return 'not-counted'
+  // From the future: a clock that lies, and a word that would hold for too long.
+  return at >= ready.expiresAt || ready.at > at + CLOCKS_APART_MS ? 'expired' : null
 }
 
 function decideRequest(facts: AccessFacts, reasons: DenialReason[]): void {
@@ -303,6 +325,8 @@ function unusableFields(facts: AccessFacts, at: number): string[] {
     'person.strongAuthAt': facts.person.strongAuthAt,
     'vendor.contractEndsAt': facts.vendor?.contractEndsAt ?? null,
     'vendor.sponsor.endsAt': facts.vendor?.sponsor?.endsAt ?? null,
+    'ready.at': facts.ready?.at ?? null,
+    'ready.expiresAt': facts.ready?.expiresAt ?? null,
     'ticket.plannedStart': facts.ticket?.plannedStart ?? null,
     'ticket.plannedEnd': facts.ticket?.plannedEnd ?? null,
     'ticket.fetchedAt': facts.ticket?.fetchedAt ?? null,

@@ -102,6 +102,13 @@ function sentence(reason: DenialReason): [text: string, who: string] {
       return [`No credential is stored for the account "${reason.account}".`, ADMINISTRATOR]
     case 'endpoint-busy':
       return [`${reason.person} is working there now.`, `${reason.person}, or an operator of the site`]
+    case 'operator-not-ready':
+      return [
+        reason.why === 'expired'
+          ? 'An operator said that the console is free, but too long ago.'
+          : 'Waiting for an operator at the site to say that the console is free.',
+        'An operator of the site; ask on the page of the request',
+      ]
     case 'gateway-missing':
       return ['No gateway serves this asset.', ADMINISTRATOR]
     case 'gateway-offline':

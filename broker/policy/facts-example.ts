@@ -74,6 +74,7 @@ export function goodFacts(change: Partial<AccessFacts> = {}): AccessFacts {
       features: ['clipboard-copy', 'clipboard-paste'],
       ending: DEFAULT_ENDING.C2,
     },
+    ready: null,
     rule: { id: 'rule', need: 1, roles: ['approver'] },
     approvals: [approvalBy('paul')],
     extensions: [],

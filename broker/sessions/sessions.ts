@@ -12,6 +12,7 @@ import { by } from '../identity/actor.ts'
 import type { Admission } from '../link/browser-upgrade.ts'
 import { decideAccess } from '../policy/decide-access.ts'
 import { type Tx, unavailable, uniqueViolation } from '../store/sql.ts'
+import { spendReady } from './console-ready.ts'
 import type { SessionsDeps, Target } from './deps.ts'
 import { browserHoldSeconds, type LiveSession, LiveSessions } from './live-sessions.ts'
 import {
@@ -430,6 +431,8 @@ export class Sessions {
             ${grant.endpoint}, ${grant.person.id}, ${caller.principal.vendorId}, ${grant.protocol}, ${grant.account},
             ${json(tx, view)}, ${searchable}, ${grant.request.ticketKey}, 'opening', ${new Date(grant.exp * 1000)},
             ${new Date(now)}, ${caller.principal.signInId})`
+        if (facts.asset.operatorsUseConsole && facts.ready)
+          await spendReady(this.deps, tx, caller, facts.ready.id, grant.session)
         await tx`INSERT INTO session_grant (session_id, serial, jws) VALUES (${grant.session}, ${grant.serial}, ${jws})`
         await audit.record(tx, {
           action: 'session.start',

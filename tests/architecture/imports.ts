@@ -51,6 +51,7 @@ export const ENTRIES: readonly string[] = [
   'broker/policy/count-approvals.ts',
   'broker/policy/decide-access.ts',
   'broker/policy/explain.ts',
+  'broker/sessions/console-ready.ts',
   'broker/store/sql.ts',
   'gateway/enrol.ts',
   'gateway/gateway.ts',

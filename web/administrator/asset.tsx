@@ -20,6 +20,7 @@ import { useAct, useRead } from '../shared/query.ts'
 import { viewerZone } from '../shared/time.ts'
 import { assetType, CRITICALITY, ENDING, PROTOCOL } from '../shared/words.ts'
 import { AssetForm } from './asset-form.tsx'
+import { ConsoleForm } from './console-form.tsx'
 import { EndpointForm } from './endpoint-form.tsx'
 import { RdpProtection } from './rdp-protection.tsx'
 import { VncProtection } from './vnc-protection.tsx'
@@ -34,7 +35,7 @@ export function Component() {
 }
 
 function AssetPage({ asset }: { asset: Asset }) {
-  const [open, setOpen] = useState<'edit' | 'switch' | 'gateway' | 'endpoint' | null>(null)
+  const [open, setOpen] = useState<'edit' | 'switch' | 'gateway' | 'endpoint' | 'console' | null>(null)
   const close = () => setOpen(null)
   return (
     <Page
@@ -77,6 +78,16 @@ function AssetPage({ asset }: { asset: Asset }) {
           <Fact name="Owner">{asset.owner}</Fact>
           <Fact name="What can go wrong">{asset.hazard || <span className="dim">not described</span>}</Fact>
           <Fact name="Ending">{ENDING[asset.ending.mode]}</Fact>
+          <Fact name="Console">
+            <span className="row">
+              {asset.operatorsUseConsole
+                ? 'Operators use it: one of them says that it is free before a session opens'
+                : 'No operator uses it'}
+              <Button variant="subtle" size="compact-xs" onClick={() => setOpen('console')}>
+                Change
+              </Button>
+            </span>
+          </Fact>
         </Facts>
       </div>
       <Section
@@ -95,6 +106,7 @@ function AssetPage({ asset }: { asset: Asset }) {
       {open === 'edit' ? <AssetForm asset={asset} close={close} done={() => undefined} /> : null}
       {open === 'switch' ? <Switch asset={asset} close={close} /> : null}
       {open === 'gateway' ? <ChooseGateway asset={asset} close={close} /> : null}
+      {open === 'console' ? <ConsoleForm asset={asset} close={close} /> : null}
       {open === 'endpoint' ? <EndpointForm asset={asset} close={close} /> : null}
     </Page>
   )

@@ -2,7 +2,18 @@ import { mkdirSync, readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
-import { assets, liveSessionId, panel, past, people, type RoleName, requests } from './plant.ts'
+import {
+  assets,
+  atConsole,
+  consoles,
+  liveSessionId,
+  panel,
+  past,
+  people,
+  type RoleName,
+  requests,
+  station,
+} from './plant.ts'
 import { type Fixture, startFixture } from './server.ts'
 
 /**
@@ -55,6 +66,38 @@ const views: View[] = [
     },
   },
   { name: 'open', role: 'vendor', path: `/requests/${requests[1]?.id}/open` },
+  { name: 'request-console', role: 'vendor', path: `/requests/${atConsole.id}` },
+  {
+    name: 'request-console-asked',
+    role: 'vendor',
+    path: `/requests/${atConsole.id}`,
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Ask the operators' }).click()
+      await page.getByText('Asked').waitFor()
+    },
+  },
+  {
+    name: 'inside-console',
+    role: 'operator',
+    path: '/inside',
+    before: (f) => {
+      f.console = true
+    },
+  },
+  {
+    name: 'inside-console-ready',
+    role: 'operator',
+    path: '/inside',
+    before: (f) => {
+      f.console = true
+    },
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Ready' }).click()
+      await page.getByRole('button', { name: 'Take back' }).waitFor()
+    },
+  },
+  { name: 'open-console', role: 'vendor', path: `/requests/${atConsole.id}/open` },
+  { name: 'decide-console', role: 'approver', path: `/decide/${atConsole.id}` },
   { name: 'session', role: 'vendor', path: `/sessions/${liveSessionId}/live`, wait: '.xterm-rows' },
   {
     name: 'session-warning',
@@ -243,6 +286,36 @@ const views: View[] = [
   { name: 'admin-assets', role: 'administrator', path: '/admin/assets' },
   { name: 'admin-asset', role: 'administrator', path: `/admin/assets/${assets[4]?.id}` },
   { name: 'admin-asset-vnc', role: 'administrator', path: `/admin/assets/${panel.id}` },
+  { name: 'admin-asset-rdp', role: 'administrator', path: `/admin/assets/${station.id}` },
+  {
+    name: 'admin-asset-console',
+    role: 'administrator',
+    path: `/admin/assets/${station.id}`,
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Change' }).nth(1).click()
+      await page.waitForTimeout(300)
+    },
+  },
+  {
+    name: 'admin-rdp-password',
+    role: 'administrator',
+    path: `/admin/assets/${station.id}`,
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Add account' }).click()
+      await page.waitForTimeout(300)
+    },
+  },
+  {
+    name: 'admin-endpoint-form-rdp',
+    role: 'administrator',
+    path: `/admin/assets/${station.id}`,
+    act: async (page) => {
+      await page.getByRole('button', { name: 'Add endpoint' }).click()
+      await page.getByLabel('Protocol').selectOption('rdp')
+      await page.getByLabel('Sign-in').selectOption('tls')
+      await page.waitForTimeout(300)
+    },
+  },
   {
     name: 'admin-endpoint-form',
     role: 'administrator',
@@ -348,6 +421,9 @@ for (const view of views) {
     fixture.role = view.role
     fixture.empty = false
     fixture.alarms = false
+    fixture.console = false
+    atConsole.console = { askedAt: null, ready: null }
+    for (const item of consoles) item.ready = null
     view.before?.(fixture)
     const context: BrowserContext = await browser.newContext({
       viewport: { width: size.width, height: size.height },

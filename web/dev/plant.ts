@@ -135,6 +135,7 @@ function asset(
     owner,
     address: `10.20.4.${10 + name.length}`,
     enabled: true,
+    operatorsUseConsole: false,
     ending,
     consequence: { safety: 3, availability: 3, integrity: 2, confidentiality: 1, regulatory: 1 },
     hazard:
@@ -207,6 +208,38 @@ export const panel: Asset = {
   ],
 }
 assets.push(panel)
+/** A Windows console that operators stand before, reached over RDP without NLA. */
+export const station: Asset = {
+  ...asset(
+    'Press 2, operator station',
+    'hmi',
+    'C3',
+    'Windows station at the press, used by every shift',
+    'Press line',
+    'R. Albrecht',
+  ),
+  operatorsUseConsole: true,
+  endpoints: [
+    {
+      id: newId(),
+      protocol: 'rdp',
+      port: 3389,
+      vnc: null,
+      rdp: { security: 'tls', seen: { security: 'nla', at: iso(now - 2 * H) } },
+      deviations: [],
+      accounts: [{ name: 'PRESS2\\service', credential: 'password' }],
+      identity: {
+        state: 'accepted',
+        accepted: [
+          { algorithm: 'x509-sha256', fingerprint: 'SHA256:uN8kq2yXrZ7nQm0LrYl8aY1J4oGk0Q0mGmX2cFq8o5E' },
+        ],
+        seen: null,
+        seenAt: iso(now - 2 * H),
+      },
+    },
+  ],
+}
+assets.push(station)
 
 export const exceptions: Exception[] = [
   exception('no-encryption', {}),
@@ -318,6 +351,7 @@ function request(
       ],
     },
     session: null,
+    console: null,
     createdAt: iso(now - 50 * M),
     ...more,
   }
@@ -432,6 +466,28 @@ export const requests: Request[] = [
     },
   ),
   request(
+    6,
+    'Restore the recipe client after the disk was replaced',
+    'CHG0031960',
+    [quarter(now - 0.4 * H), quarter(now + 2 * H)],
+    {
+      endpoint: { id: at(station.endpoints, 0).id, protocol: 'rdp' },
+      account: 'PRESS2\\service',
+      state: 'approved',
+      approvals: [granted('Maria Brandt')],
+      risks: [
+        'Opening takes the console away from whoever stands before it.',
+        'The sign-in happens without Network Level Authentication.',
+      ],
+      decision: {
+        permitted: true,
+        until: iso(quarter(now + 2 * H)),
+        lines: [line('asset', true, 'The asset is ready for a session.', null)],
+      },
+      console: { askedAt: null, ready: null },
+    },
+  ),
+  request(
     4,
     'Move the historian archive to the new volume',
     'CHG0031796',
@@ -441,6 +497,25 @@ export const requests: Request[] = [
       approvals: [granted('Maria Brandt')],
     },
   ),
+]
+
+/** The one whose vendor waits for the console. */
+export const atConsole = at(
+  requests.filter((each) => each.console !== null),
+  0,
+)
+export const consoles: Answer<'GET /api/consoles'> = [
+  {
+    requestId: atConsole.id,
+    asset: { id: station.id, name: station.name, criticality: station.criticality },
+    site: berlin,
+    person: people.dana,
+    ticketKey: atConsole.ticket.key,
+    purpose: atConsole.purpose,
+    windowEndsAt: atConsole.window.closesAt,
+    askedAt: iso(now - 2 * M),
+    ready: null,
+  },
 ]
 
 export function session(more: Partial<Session>): Session {

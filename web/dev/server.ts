@@ -7,7 +7,9 @@ import type { TerminalDown, TerminalUp } from '../../broker/contract/terminal.ts
 import { desktopSegment } from './desktop-recording.ts'
 import {
   assets,
+  atConsole,
   berlin,
+  consoles,
   exceptions,
   extension,
   gary,
@@ -41,6 +43,8 @@ export interface Fixture {
   alarms: boolean
   /** A backup was restored, and a gateway has lost one of its threads. */
   restored: boolean
+  /** A vendor waits for a console. */
+  console: boolean
   signedIn: boolean
   /** The next opening of a session asks for a fresh sign-in. */
   stepUp: boolean
@@ -259,6 +263,22 @@ Continue only if you agree, and only for the work of your change ticket.`
       })
       return request
     },
+    'GET /api/consoles': () => (fixture.console ? consoles : []),
+    'POST /api/requests/:id/console/ask': () => {
+      atConsole.console = { askedAt: iso(Date.now()), ready: null }
+      return atConsole
+    },
+    'POST /api/requests/:id/console/ready': () => {
+      const ready = { by: people.jonas.name, at: iso(Date.now()), expiresAt: iso(Date.now() + 15 * M) }
+      for (const item of consoles) item.ready = ready
+      atConsole.console = { askedAt: iso(Date.now()), ready }
+      return { ok: true }
+    },
+    'POST /api/requests/:id/console/take-back': () => {
+      for (const item of consoles) item.ready = null
+      atConsole.console = { askedAt: null, ready: null }
+      return { ok: true }
+    },
     'GET /api/requests/:id/notice': () => ({ version: 3, text: NOTICE, accepted: false }),
     'POST /api/requests/:id/session': () => opening(liveSessionId),
     'POST /api/sessions/:id/attach': ({ params }) => opening(params.id ?? ''),
@@ -469,6 +489,7 @@ export async function startFixture(dist: string, port = 0): Promise<Fixture> {
     empty: false,
     alarms: false,
     restored: false,
+    console: false,
     signedIn: true,
     stepUp: false,
     segments: [],

@@ -10,6 +10,7 @@ import { useRead } from '../shared/query.ts'
 import { type Session, SessionStatus } from '../shared/session-status.tsx'
 import { instantTimes, length, ms } from '../shared/time.ts'
 import { CRITICALITY } from '../shared/words.ts'
+import { Consoles } from './consoles.tsx'
 import { SessionActions } from './session-actions.tsx'
 import './inside.css'
 
@@ -70,6 +71,7 @@ export function Component() {
       }
       wide
     >
+      <Consoles siteId={chosen?.id} />
       <Shown of={sessions}>
         {({ items }) => {
           // A session just stopped here stays on the wall until the page is left, so its reason can be given.

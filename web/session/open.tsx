@@ -4,17 +4,22 @@ import { useState } from 'react'
 import { Link, useNavigate, useParams } from 'react-router'
 import { DecisionLines } from '../shared/decision-lines.tsx'
 import { ErrorNote, Fact, Facts, Page, Shown, Window } from '../shared/kit.tsx'
+import { useNow } from '../shared/now.ts'
 import { useAct, useRead } from '../shared/query.ts'
 import { ENDING } from '../shared/words.ts'
+import { ConsoleWord, opensNow } from '../vendor/console.tsx'
 import { keepOpening } from './openings.ts'
 
 /** Before the session: the site's notice, accepted; then a fresh sign-in if one is due; then inside. */
 export function Component() {
   const { id = '' } = useParams()
   const navigate = useNavigate()
-  const request = useRead('GET /api/requests/:id', { params: { id } })
+  const request = useRead('GET /api/requests/:id', { params: { id } }, { live: true })
   const notice = useRead('GET /api/requests/:id/notice', { params: { id } })
   const [accepted, setAccepted] = useState(false)
+  const now = useNow(1000)
+  const opens = request.data !== undefined && opensNow(request.data, now)
+  const waitsForConsole = (request.data?.decision.permitted ?? false) && !opens
   const open = useAct('POST /api/requests/:id/session', (opening) => {
     keepOpening(opening)
     navigate(`/sessions/${opening.sessionId}/live`, { replace: true })
@@ -43,6 +48,7 @@ export function Component() {
                 <DecisionLines decision={data.decision} only="missing" />
               </div>
             )}
+            <ConsoleWord request={data} now={now} />
           </div>
         )}
       </Shown>
@@ -73,7 +79,7 @@ export function Component() {
                 <Button
                   type="submit"
                   size="md"
-                  disabled={!accepted}
+                  disabled={!accepted || waitsForConsole}
                   loading={open.isPending}
                   rightSection={<IconArrowRight size={18} aria-hidden />}
                 >

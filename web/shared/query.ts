@@ -42,8 +42,8 @@ export function refreshShown(topics: readonly string[] | null = null): void {
 function concerns(key: string, topic: string): boolean {
   if (key.includes(topic)) return true
   const kin: Record<string, string[]> = {
-    requests: ['/my/', '/extensions', '/sessions', '/exceptions', '/assets'],
-    sessions: ['/requests', '/me'],
+    requests: ['/my/', '/extensions', '/consoles', '/sessions', '/exceptions', '/assets'],
+    sessions: ['/requests', '/consoles', '/me'],
     approvals: ['/requests'],
     tickets: ['/requests', '/my/'],
     alarms: ['/me', '/health'],

@@ -9,6 +9,7 @@ import { useNow } from '../shared/now.ts'
 import { useRead } from '../shared/query.ts'
 import { type Request, RequestStatus } from '../shared/session-status.tsx'
 import { length, ms, relative } from '../shared/time.ts'
+import { ConsoleWord, opensNow } from './console.tsx'
 import { groupWork } from './group-work.ts'
 
 export function Component() {
@@ -141,7 +142,7 @@ function Now({ request, now }: { request: Request; now: number }) {
           >
             Go back into the session
           </Button>
-        ) : (
+        ) : opensNow(request, now) ? (
           <Button
             component={Link}
             to={`/requests/${request.id}/open`}
@@ -149,8 +150,9 @@ function Now({ request, now }: { request: Request; now: number }) {
           >
             Open session
           </Button>
-        )}
+        ) : null}
       </div>
+      {running ? null : <ConsoleWord request={request} now={now} />}
     </li>
   )
 }

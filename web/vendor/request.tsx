@@ -10,6 +10,7 @@ import { type Request, RequestStatus } from '../shared/session-status.tsx'
 import { ms } from '../shared/time.ts'
 import { WindowBar } from '../shared/window-bar.tsx'
 import { CRITICALITY, ENDING, FEATURE, PROTOCOL, ROLE, TICKET_STATE } from '../shared/words.ts'
+import { ConsoleWord, opensNow } from './console.tsx'
 
 export function Component() {
   const { id = '' } = useParams()
@@ -47,7 +48,7 @@ function RequestPage({ request }: { request: Request }) {
             <Button component={Link} to={`/sessions/${running.id}/live`}>
               Go back into the session
             </Button>
-          ) : mine && request.decision.permitted ? (
+          ) : mine && opensNow(request, now) ? (
             <Button component={Link} to={`/requests/${request.id}/open`}>
               Open session
             </Button>
@@ -145,7 +146,8 @@ function RequestPage({ request }: { request: Request }) {
         </div>
         {mine ? (
           <aside className="panel stack" aria-label="What holds and what is missing">
-            <h2>{request.decision.permitted ? 'You can open it now' : 'What it waits for'}</h2>
+            <h2>{opensNow(request, now) ? 'You can open it now' : 'What it waits for'}</h2>
+            {running ? null : <ConsoleWord request={request} now={now} />}
             <DecisionLines decision={request.decision} />
           </aside>
         ) : null}

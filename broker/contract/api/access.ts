@@ -25,6 +25,7 @@ import {
 import { EndingRuleBody } from './inventory.ts'
 
 const vendor = only('vendor')
+const operators = only('operator', 'approver')
 const WebAuthnJson = z.looseObject({})
 
 const TicketView = z.strictObject({
@@ -94,6 +95,9 @@ const ApprovalView = z.strictObject({
   withdrawnAt: Instant.nullable(),
 })
 
+/** An operator's word that a console is free; for one opening. */
+const Ready = z.strictObject({ by: z.string(), at: Instant, expiresAt: Instant })
+
 const RequestView = z.strictObject({
   id: Id,
   version: z.number().int(),
@@ -142,7 +146,21 @@ const RequestView = z.strictObject({
   /** For the requester: what decideAccess says now. */
   decision: Decision,
   session: z.strictObject({ id: Id, state: z.string() }).nullable(),
+  /** Operators use this console: since when one is asked, and the word of one that it is free. Null where none do. */
+  console: z.strictObject({ askedAt: Instant.nullable(), ready: Ready.nullable() }).nullable(),
   createdAt: Instant,
+})
+
+const ConsoleView = z.strictObject({
+  requestId: Id,
+  asset: z.strictObject({ id: Id, name: z.string(), criticality: z.enum(CRITICALITIES) }),
+  site: z.strictObject({ id: Id, name: z.string(), timeZone: z.string() }),
+  person: z.strictObject({ id: Id, name: z.string(), company: z.string() }),
+  ticketKey: z.string(),
+  purpose: z.string(),
+  windowEndsAt: Instant,
+  askedAt: Instant,
+  ready: Ready.nullable(),
 })
 
 const ExtensionView = z.strictObject({
@@ -260,6 +278,33 @@ export const accessApi = routes({
     params: IdParams,
     body: z.strictObject({ reason: Line }),
     response: RequestView,
+  },
+
+  'GET /api/consoles': {
+    summary: 'Consoles of my sites that vendors wait for, and those that were said to be free',
+    access: operators,
+    response: z.array(ConsoleView),
+  },
+  'POST /api/requests/:id/console/ask': {
+    summary: 'Ask the operators of the site whether the console is free',
+    access: vendor,
+    params: IdParams,
+    body: z.strictObject({}),
+    response: RequestView,
+  },
+  'POST /api/requests/:id/console/ready': {
+    summary: 'Say that the console is free: for one opening within 15 minutes',
+    access: operators,
+    params: IdParams,
+    body: z.strictObject({}),
+    response: Ok,
+  },
+  'POST /api/requests/:id/console/take-back': {
+    summary: 'Take that back before the session opens',
+    access: operators,
+    params: IdParams,
+    body: z.strictObject({}),
+    response: Ok,
   },
 
   'POST /api/sessions/:id/extension': {

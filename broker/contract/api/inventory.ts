@@ -93,6 +93,8 @@ const Asset = z.strictObject({
   /** Only for administrators; null for everybody else. */
   address: z.string().nullable(),
   enabled: z.boolean(),
+  /** Operators use this console: a session opens only after one of them has said that it is free. */
+  operatorsUseConsole: z.boolean(),
   ending: EndingRuleBody,
   consequence: z.strictObject({
     safety: score,
@@ -213,11 +215,16 @@ export const inventoryApi = routes({
     response: Asset,
   },
   'PATCH /api/assets/:id': {
-    summary: 'Enable or disable an asset, or choose its gateway',
+    summary: 'Enable or disable an asset, choose its gateway, or say whether operators use its console',
     access: administrator,
     stepUp: true,
     params: IdParams,
-    body: z.strictObject({ enabled: z.boolean().optional(), gatewayId: Id.optional(), reason: Line }),
+    body: z.strictObject({
+      enabled: z.boolean().optional(),
+      gatewayId: Id.optional(),
+      operatorsUseConsole: z.boolean().optional(),
+      reason: Line,
+    }),
     response: Asset,
   },
   'POST /api/assets/:id/endpoints': {
