@@ -11,6 +11,7 @@ import { INPUT_WINDOW } from './input-window.ts'
 import { LOG } from './log.ts'
 import { MANIFEST } from './manifest.ts'
 import { PACKAGE } from './package.ts'
+import { RDP } from './rdp.ts'
 import { SEGMENTS } from './segments.ts'
 import { WHOLE } from './whole.ts'
 
@@ -25,6 +26,7 @@ export const CASES: Case[] = [
   ...LOG,
   ...CONTENT,
   ...DESKTOP,
+  ...RDP,
   ...APPROVALS,
   ...ASSERTIONS,
   ...GRANTS,
