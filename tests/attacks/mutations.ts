@@ -669,4 +669,60 @@ export const MUTATIONS: Record<string, readonly Mutation[]> = {
       replace: 'rejectUnauthorized: false',
     },
   ],
+  '41-console-taken-over': [
+    {
+      removes: 'an opening needs an operator’s word',
+      file: 'broker/policy/decide-access.ts',
+      find: "facts.purpose === 'open' && asset.operatorsUseConsole",
+      replace: 'false',
+    },
+    {
+      removes: 'a word runs out',
+      file: 'broker/policy/decide-access.ts',
+      find: 'at >= ready.expiresAt || ',
+      replace: '',
+    },
+    {
+      removes: 'a word is about one version of the request',
+      file: 'approvals/gather-facts.ts',
+      find: 'row?.requestVersion === request.version ? row : null',
+      replace: 'row',
+    },
+    {
+      removes: 'a word is used once',
+      file: 'broker/sessions/console-ready.ts',
+      find: '!row || row.endedAt !== null ||',
+      replace: '!row ||',
+    },
+    {
+      removes: 'a word comes from no vendor, and not from who opens',
+      file: 'approvals/console.ts',
+      find: '!operates || principal.vendorId !== null || row.requester_id === principal.personId',
+      replace: '!operates',
+    },
+    {
+      removes: 'a word comes from an operator of the site',
+      file: 'approvals/console.ts',
+      find: "row && holds(principal, row.site_id, 'operator', 'approver')",
+      replace: 'row',
+    },
+    {
+      removes: 'a word of somebody who is of a vendor by now does not count',
+      file: 'broker/policy/decide-access.ts',
+      find: 'by.vendorId !== null || ',
+      replace: '',
+    },
+    {
+      removes: 'the log vouches for words',
+      file: 'approvals/gather-facts.ts',
+      find: "(word ? [{ kind: 'console-ready', id: word.id, current: canonicalReady(word) }] : [])",
+      replace: '[]',
+    },
+    {
+      removes: 'the log vouches for the asset’s mark',
+      file: 'broker/inventory/rows.ts',
+      find: '...(row.operatorsUseConsole ? { operatorsUseConsole: true } : {}),',
+      replace: '',
+    },
+  ],
 }
