@@ -179,6 +179,7 @@ class Looker {
   width = 0
   painted = 0
   copied = 0
+  copiedPixels = 0
 
   constructor(screen: Screen, takesCopies: boolean) {
     this.screen = screen
@@ -195,6 +196,7 @@ class Looker {
     const now = shown(this.screen)
     for (const { fromX, fromY, ...rect } of copies) {
       this.copied += 1
+      this.copiedPixels += rect.width * rect.height
       this.#draw(rect, this.picture.slice(), fromX, fromY)
     }
     for (const area of areas) {
@@ -270,6 +272,27 @@ test('a text that scrolls is a copy and the new line', () => {
   expect(Buffer.from(looker.picture).equals(shown(screen))).toBe(true)
   expect(looker.copied).toBe(20)
   expect(looker.painted).toBeLessThanOrEqual(10 * 512 * 26)
+})
+
+test('however much is copied before a flush, no more than one screen is copied by it', () => {
+  const screen = new Screen(300, 200)
+  const next = random(5)
+  const whole = { x: 0, y: 0, width: 300, height: 200 }
+  for (const heights of [[199, 199], [100, 60, 100, 30], new Array<number>(16).fill(199)]) {
+    screen.put(whole, pixels(whole, 500, next))
+    screen.flush()
+    const looker = new Looker(screen, true)
+    looker.take(1000)
+    for (const height of heights) screen.copy({ ...whole, y: 1, height }, 0, 0)
+    screen.flush()
+    looker.painted = 0
+    // What consumers are told of is what was done; what was too much is painted.
+    looker.take(1000)
+    expect(looker.copiedPixels).toBeGreaterThan(0)
+    expect(looker.copiedPixels).toBeLessThanOrEqual(300 * 200)
+    expect(looker.painted).toBeGreaterThan(0)
+    expect(Buffer.from(looker.picture).equals(shown(screen))).toBe(true)
+  }
 })
 
 test('a consumer that has left is told nothing', () => {

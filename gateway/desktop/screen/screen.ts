@@ -3,8 +3,9 @@ import { isDesktopSize, MAX_CURSOR_SIDE } from '../limits.ts'
 import type { Copy } from './behind.ts'
 import { Consumer, type ConsumerHandlers } from './consumer.ts'
 import { Grid, TILE, TILE_PIXELS } from './grid.ts'
+import { moveTiles } from './move-tiles.ts'
 
-/** Copies of one `flush` that consumers are told of; what is smaller than a tile is painted as quickly. */
+/** Copies of one `flush` that consumers are told of, at most; what is smaller than a tile is painted as quickly. */
 const MAX_COPIES = 16
 /** The fourth byte of a pixel, so that pixels compare as whole numbers. */
 const OPAQUE = 0xff000000
@@ -28,8 +29,9 @@ export class Screen implements Canvas {
   #painted: Int32Array
   #paintedGrid: Grid
   #touched: Uint8Array
-  /** Since the last `flush`, in order; null when there were too many. */
-  #copies: Copy[] | null = []
+  /** Since the last `flush`, in order, and how many pixels may still be among them. */
+  #copies: Copy[] = []
+  #copyPixels: number
   #isResized = false
   #nextCursor: Cursor | null = null
   /** As shown: tile by tile, TILE_PIXELS each, rows as wide as the tile. */
@@ -47,6 +49,7 @@ export class Screen implements Canvas {
     this.#paintedGrid = gridFor(width, height)
     this.#grid = this.#paintedGrid
     this.#painted = new Int32Array(width * height).fill(OPAQUE)
+    this.#copyPixels = width * height
     this.#touched = new Uint8Array(this.#grid.count)
     this.#shown = new Int32Array(this.#grid.count * TILE_PIXELS).fill(OPAQUE)
     this.#versions = this.#freshVersions()
@@ -100,6 +103,7 @@ export class Screen implements Canvas {
     this.#paintedGrid = grid
     this.#touched = new Uint8Array(grid.count)
     this.#copies = []
+    this.#copyPixels = 0
     this.#isResized = true
   }
 
@@ -188,51 +192,31 @@ export class Screen implements Canvas {
     return isOther
   }
 
+  /**
+   * A server needs a few bytes for a copy of the whole screen, and `flush` makes each of them at once: no more than the
+   * pixels of one screen are copied. After one that is too much the later ones would move what is not there yet, so they
+   * are painted as well.
+   */
   #noteCopy(copy: Copy): void {
-    if (this.#copies && this.#copies.length < MAX_COPIES && !this.#isResized) this.#copies.push(copy)
-    else this.#copies = null
+    const pixels = copy.width * copy.height
+    if (pixels > this.#copyPixels || this.#copies.length === MAX_COPIES) {
+      this.#copyPixels = 0
+      return
+    }
+    this.#copyPixels -= pixels
+    this.#copies.push(copy)
   }
 
-  /** Makes the copies in what is shown; none where there were too many to tell. */
+  /** Makes the copies in what is shown. */
   #takeCopies(): Copy[] {
-    const copies = this.#copies ?? []
+    const copies = this.#copies
     this.#copies = []
+    this.#copyPixels = this.#grid.width * this.#grid.height
     for (const copy of copies) {
-      const pixels = this.#shownRows({ ...copy, x: copy.fromX, y: copy.fromY })
-      this.#eachPart(copy, (tile, part, at) => {
-        const from = (part.y - copy.y) * copy.width + part.x - copy.x
-        this.#shown.set(pixels.subarray(from, from + part.width), at)
-        this.#touched[tile] = COPIED
-      })
+      moveTiles(this.#shown, this.#grid, copy)
+      this.#touch(copy, COPIED)
     }
     return copies
-  }
-
-  #shownRows(rect: Rect): Int32Array {
-    const pixels = new Int32Array(rect.width * rect.height)
-    this.#eachPart(rect, (_tile, part, at) =>
-      pixels.set(this.#shown.subarray(at, at + part.width), (part.y - rect.y) * rect.width + part.x - rect.x),
-    )
-    return pixels
-  }
-
-  /** Every piece of a row of the rectangle that lies in one tile, with its place among the shown pixels. */
-  #eachPart(
-    { x, y, width, height }: Rect,
-    does: (tile: number, part: { x: number; y: number; width: number }, at: number) => void,
-  ): void {
-    const { columns } = this.#grid
-    for (let row = y; row < y + height; row++) {
-      const first = Math.floor(row / TILE) * columns
-      for (let left = x; left < x + width; ) {
-        const tile = first + Math.floor(left / TILE)
-        const whole = this.#grid.rect(tile)
-        const right = Math.min(x + width, whole.x + whole.width)
-        const at = tile * TILE_PIXELS + (row - whole.y) * whole.width + left - whole.x
-        does(tile, { x: left, y: row, width: right - left }, at)
-        left = right
-      }
-    }
   }
 
   #takeSize(): void {
@@ -270,13 +254,13 @@ export class Screen implements Canvas {
     return bottom === 0 ? null : { x: x + left, y: y + top, width: right - left, height: bottom - top }
   }
 
-  #touch({ x, y, width, height }: Rect): void {
+  #touch({ x, y, width, height }: Rect, how = 1): void {
     if (width === 0 || height === 0) return
     const { columns } = this.#paintedGrid
     const right = Math.floor((x + width - 1) / TILE)
     const bottom = Math.floor((y + height - 1) / TILE)
     for (let row = Math.floor(y / TILE); row <= bottom; row++)
-      this.#touched.fill(1, row * columns + Math.floor(x / TILE), row * columns + right + 1)
+      this.#touched.fill(how, row * columns + Math.floor(x / TILE), row * columns + right + 1)
   }
 
   #check({ x, y, width, height }: Rect): void {
