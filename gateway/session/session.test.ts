@@ -380,7 +380,10 @@ describe('time', () => {
     expect(session.renew(lease(), null)).toBe('not-for-this-session')
   })
 
-  it('a browser that never comes ends it as open-failed', async () => {
+  it.each([
+    ['comes', 'No browser came to the session in time.'],
+    ['starts it', 'The browser did not start the session in time.'],
+  ])('a browser that never %s ends it as open-failed', async (does, message) => {
     const clock = manualClock()
     const events: GatewayEvent[] = []
     const now = Math.floor(clock.wall() / 1000)
@@ -392,6 +395,8 @@ describe('time', () => {
       iat: now,
       exp: now + 3600,
       asset: {},
+      person: { id: 'p' },
+      features: [],
       ending: {},
     }
     const lease = { v: 1 as const, session: 's', grant: 'g', serial: 1, iat: now, exp: now + 60 }
@@ -406,9 +411,18 @@ describe('time', () => {
       report: (event) => events.push(event),
       closed: () => {},
     })
-    clock.advance(31_000)
+    const browser = new FakeBrowser()
+    if (does === 'starts it')
+      session.attach(browser, { use: 'open', person: 'p', personName: 'Vera' } as SessionTicket)
+    clock.advance(29_999)
+    expect(session.state).toBe('opening')
+    clock.advance(1)
+    expect(session.state).not.toBe('opening')
     await session.whenClosed
-    expect(events.at(-1)).toMatchObject({ kind: 'session-closed', end: 'open-failed' })
+    expect(events.at(-1)).toMatchObject({ kind: 'session-closed', end: 'open-failed', message })
+    // A start that comes too late opens nothing.
+    browser.listener?.message({ type: 'start', cols: 80, rows: 24 })
+    expect(session.state).toBe('closed')
   })
 })
 

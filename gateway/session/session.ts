@@ -25,7 +25,7 @@ import { helloMessage, reasonOf, remainingIn, stateMessage } from './state-view.
 import { TimeLimits } from './time-limits.ts'
 import { Timekeeper } from './timekeeper.ts'
 
-/** How long an opened session waits for its browser. */
+/** How long an opened session waits for its browser, and for that browser's `start`. */
 const BROWSER_WAIT_MS = 30_000
 
 /**
@@ -107,8 +107,15 @@ export class Session<S extends Seat = Seat> {
       state: () => this.#state,
       idleMs: () => this.#grant.idleSeconds * 1000,
       beat: () => {
-        if (!this.#audience.hadOwner && this.#clock.monotonic() - this.#born >= BROWSER_WAIT_MS)
-          this.#finish('open-failed', 'No browser came to the session in time.')
+        // What an opening rests on (an operator's word that the console is free) must not be kept for later by a
+        // browser that comes and says nothing.
+        if (!this.#started && this.#clock.monotonic() - this.#born >= BROWSER_WAIT_MS)
+          this.#finish(
+            'open-failed',
+            this.#audience.hadOwner
+              ? 'The browser did not start the session in time.'
+              : 'No browser came to the session in time.',
+          )
         this.#medium.beat()
       },
       warn: (minutes) => {
