@@ -380,6 +380,32 @@ describe('time', () => {
     expect(session.renew(lease(), null)).toBe('not-for-this-session')
   })
 
+  it('an extension is for the same protocol, protection and pinned identities only', async () => {
+    const pins = ['one', 'two'].map((fingerprint) => ({ algorithm: 'x509-sha256', fingerprint }))
+    const vnc = { security: 'x509', authentication: 'password' } as const
+    const { session, grant, lease } = await live({
+      protocol: 'vnc',
+      vnc,
+      rdp: { security: 'nla' },
+      identities: pins,
+    })
+    const next = { ...grant, jti: randomUUID(), serial: 2, exp: grant.exp + 600 }
+    const nextLease = { ...lease(), grant: next.jti, serial: 2 }
+    const others: Partial<Grant>[] = [
+      { protocol: 'ssh' },
+      { vnc: { ...vnc, authentication: 'none' } },
+      { rdp: { security: 'tls' } },
+      { identities: pins.slice(1) },
+      { identities: [...pins, { algorithm: 'x509-sha256', fingerprint: 'three' }] },
+    ]
+    for (const other of others)
+      expect(session.renew(nextLease, { ...next, ...other }), JSON.stringify(other)).toBe('bad-grant')
+    const { rdp, ...without } = next
+    expect(rdp).toBeDefined()
+    expect(session.renew(nextLease, without)).toBe('bad-grant')
+    expect(session.renew(nextLease, { ...next, vnc: { ...vnc }, identities: pins.toReversed() })).toBeNull()
+  })
+
   it.each([
     ['comes', 'No browser came to the session in time.'],
     ['starts it', 'The browser did not start the session in time.'],
