@@ -152,7 +152,7 @@ export class Assets {
     body: Body<'POST /api/assets/:id/endpoints'>,
   ): Promise<AssetView> {
     const { db, audit, clock } = this.#deps
-    const reason = (body.protocol === 'rdp' && body.reason) || null
+    const reason = (body.protocol === 'rdp' && body.security === 'tls' && body.reason) || null
     if (body.protocol === 'rdp') checkReason(body.security, reason)
     return db.tx(async (tx) => {
       const asset = await this.#mine(tx, caller.principal, id)

@@ -105,6 +105,9 @@ test('without NLA only for a reason, which the log keeps; the row is the one tha
   const assetId = await assetWithGateway()
   expect(code(await add(assetId, { protocol: 'rdp', port: 3390, security: 'tls' }))).toBe('reason-needed')
   const reason = 'xrdp knows no NLA'
+  // Where nothing is left to explain, a reason is one field too many.
+  const needless = { protocol: 'rdp', port: 3390, security: 'nla', reason }
+  expect((await ada.fetch('POST', `/api/assets/${assetId}/endpoints`, needless)).status).toBe(400)
   const made = (await add(assetId, { protocol: 'rdp', port: 3390, security: 'tls', reason })).body as Asset
   const endpointId = made.endpoints[0]?.id ?? ''
   expect(made.endpoints[0]).toMatchObject({ rdp: { security: 'tls' }, deviations: [] })

@@ -235,13 +235,16 @@ export const inventoryApi = routes({
     body: z.discriminatedUnion('protocol', [
       z.strictObject({ protocol: z.literal('ssh'), port }),
       z.strictObject({ protocol: z.literal('vnc'), port, ...Vnc.shape }),
-      z.strictObject({
-        protocol: z.literal('rdp'),
-        port,
-        ...Rdp.shape,
-        /** Why the server is only asked for TLS; needed with `tls`, and only then. */
-        reason: Line.optional(),
-      }),
+      z.discriminatedUnion('security', [
+        z.strictObject({ protocol: z.literal('rdp'), port, security: z.literal('nla') }),
+        z.strictObject({
+          protocol: z.literal('rdp'),
+          port,
+          security: z.literal('tls'),
+          /** Why the server is only asked for TLS; without it the answer is `reason-needed`. */
+          reason: Line.optional(),
+        }),
+      ]),
     ]),
     response: Asset,
   },
