@@ -14,7 +14,7 @@ import {
 } from '../broker/sessions/console-ready.ts'
 import type { Query, Tx } from '../broker/store/sql.ts'
 import { type ApprovalsDeps, actorOf, announce, signInOf } from './deps.ts'
-import { gatherRequest } from './gather-facts.ts'
+import { type GatheredRequest, gatherRequest } from './gather-facts.ts'
 import { notVouchedFor, type RequestRow } from './rows.ts'
 
 /*
@@ -37,32 +37,28 @@ export function askConsole(
         EXISTS (SELECT FROM session s WHERE s.request_id = ${requestId} AND s.state <> 'closed') AS running
       FROM asset WHERE id = ${request.asset_id}`
     if (place?.running) throw conflict('session-running', 'Your session runs already.', 'Go back into it.')
-    const gathered = await gatherRequest(deps, tx, requestId, {
+    const asking = {
       purpose: 'preview',
       sessionId: null,
       runtime: await deps.runtime(place?.gatewayId ?? null),
       strongAuthAt: null,
-    })
+    } as const
+    const gathered = await gatherRequest(deps, tx, requestId, asking)
     if (!gathered) throw notFound('request')
     if (!gathered.ground.operatorsUseConsole)
       throw conflict('console-not-used', 'No operator uses this console.', 'Open the session.')
     const now = deps.clock.wall()
-    const standing = await standingReady(tx, requestId, true)
-    const counts = standing?.requestVersion === request.version
-    if (standing && counts && standing.givenAt === null)
+    const state = standingWord(gathered, now)
+    if (state === 'asked')
       throw conflict('asked-already', 'You have asked already.', 'Wait for an operator’s answer.')
-    if (standing && counts && standing.expiresAt && standing.expiresAt.getTime() > now)
+    if (state === 'free')
       throw conflict('console-free', 'An operator has said that the console is free.', 'Open the session.')
-    // Before what else is missing is looked at: an old word may itself be what the log does not vouch for.
+    const standing = await standingReady(tx, requestId, true)
     if (standing) await end(deps, tx, principal, source, standing, 'asked-again')
-    const decision = decideAccess(
-      {
-        ...gathered.facts,
-        ready: null,
-        unvouched: gathered.facts.unvouched.filter((row) => row.id !== standing?.id),
-      },
-      now,
-    )
+    // What stood may itself be what the log does not vouch for, or its giver: what else is missing is looked at without.
+    const rest = await gatherRequest(deps, tx, requestId, { ...asking, leavesWordOut: true })
+    if (!rest) throw notFound('request')
+    const decision = decideAccess(rest.facts, now)
     if (!decision.permit)
       throw new Failure(
         409,
@@ -215,6 +211,24 @@ export async function listConsoles(
       ]
     })
   }, 'repeatable read read only')
+}
+
+/**
+ * What stands about the console and counts for an opening now: a question that waits, or an operator's word. Neither does
+ * that the log does not vouch for, nor a word that ran out or whose giver could not give it any more.
+ */
+export function standingWord(
+  { facts, console: word }: GatheredRequest,
+  now: number,
+): 'nothing' | 'asked' | 'free' {
+  if (!word || facts.unvouched.some(({ id }) => id === word.id)) return 'nothing'
+  if (word.givenAt === null) return 'asked'
+  const opening = decideAccess({ ...facts, purpose: 'open' }, now)
+  // The giver's own rows are among those that must be vouched for.
+  const counts =
+    opening.permit ||
+    !opening.reasons.some(({ code }) => code === 'operator-not-ready' || code === 'row-not-vouched')
+  return counts ? 'free' : 'nothing'
 }
 
 /** An operator's word as pages show it; null when it was not given. */

@@ -60,6 +60,8 @@ export interface Asking {
   sessionId: string | null
   runtime: Pick<RuntimeFacts, 'gatewayOnline' | 'clock' | 'storageBelowReserve' | 'restoreUnconfirmed'>
   strongAuthAt: number | null
+  /** As if nobody had asked for the console or said that it is free: what else is missing? */
+  leavesWordOut?: true
 }
 
 /** What is wanted: a stored request's version, or what stands on the form. */
@@ -361,6 +363,7 @@ async function gather(
 
 /** What a running session used to open; for a new one, what stands. */
 async function consoleWord(query: Query, request: RequestRow, asking: Asking): Promise<ReadyRow | null> {
+  if (asking.leavesWordOut) return null
   if (asking.sessionId !== null) return readyUsedBy(query, asking.sessionId)
   const row = await standingReady(query, request.id)
   // A word about another version of the request was not about this work.

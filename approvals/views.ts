@@ -2,7 +2,7 @@ import type { Answer } from '../broker/contract/api/index.ts'
 import type { ApprovalRecord } from '../broker/contract/approval-record.ts'
 import { decideAccess } from '../broker/policy/decide-access.ts'
 import type { Query } from '../broker/store/sql.ts'
-import { wordOf } from './console.ts'
+import { standingWord, wordOf } from './console.ts'
 import { linesOf } from './decision-lines.ts'
 import type { ApprovalsDeps } from './deps.ts'
 import { type GatheredRequest, gatherRequest } from './gather-facts.ts'
@@ -27,12 +27,16 @@ export async function requestView(
   const [place] = await query<{ gateway_id: string | null }[]>`
     SELECT a.gateway_id FROM access_request r JOIN asset a ON a.id = r.asset_id WHERE r.id = ${requestId}`
   if (!place) return null
-  const gathered = await gatherRequest(deps, query, requestId, {
+  const asking = {
     purpose: session ? 'renew' : 'preview',
     sessionId: session?.id ?? null,
     runtime: await deps.runtime(place.gateway_id),
     strongAuthAt: null,
-  })
+  } as const
+  let gathered = await gatherRequest(deps, query, requestId, asking)
+  // What stands about the console and does not count is asked for anew, so it must not count as what is missing either.
+  if (!session && gathered?.console && standingWord(gathered, now) === 'nothing')
+    gathered = await gatherRequest(deps, query, requestId, { ...asking, leavesWordOut: true })
   if (!gathered) return null
   const { row, ground, snapshot, facts, ticket } = gathered
   const decision = decideAccess(facts, now)
@@ -99,15 +103,15 @@ function deviationsOf({ ground, facts }: GatheredRequest): RequestView['deviatio
   }))
 }
 
-/** An operator's word is shown only when the decision would count it; one that ran out was answered, so nobody is asked. */
-function consoleOf({ ground, facts, console: word }: GatheredRequest, now: number): RequestView['console'] {
+/** A word is shown only when it counts; one that ran out was answered, so nobody is asked. */
+function consoleOf(gathered: GatheredRequest, now: number): RequestView['console'] {
+  const { ground, facts, console: word } = gathered
   if (!ground.operatorsUseConsole) return null
-  if (!word || !facts.ready) return { askedAt: word?.askedAt.toISOString() ?? null, ready: null }
-  const opening = decideAccess({ ...facts, purpose: 'open' }, now)
-  const missing = !opening.permit && opening.reasons.some(({ code }) => code === 'operator-not-ready')
-  return missing
-    ? { askedAt: null, ready: null }
-    : { askedAt: word.askedAt.toISOString(), ready: wordOf(word, facts.ready.by.name) }
+  if (!word || standingWord(gathered, now) === 'nothing') return { askedAt: null, ready: null }
+  return {
+    askedAt: word.askedAt.toISOString(),
+    ready: facts.ready && wordOf(word, facts.ready.by.name),
+  }
 }
 
 export function assetCard(ground: GatheredRequest['ground']): RequestView['asset'] {

@@ -198,6 +198,52 @@ describe('an operator’s word', () => {
     const { sql } = plant.deps.db
     await sql`DELETE FROM role WHERE person_id = ${olga.principal.personId}`
     expect(await reasons()).toEqual(['operator-not-ready'])
+    // So it keeps nobody from asking somebody else.
+    expect(await seen()).toEqual({ askedAt: null, ready: null })
+    expect((await ask()).console).toMatchObject({ askedAt: new Date(TWO).toISOString(), ready: null })
+    await ready(paul)
+    expect(await reasons()).toEqual([])
+    expect(await actions()).toEqual([
+      'console.asked',
+      'console.ready',
+      'console.asked-again',
+      'console.asked',
+      'console.ready',
+    ])
+  })
+
+  it('of an operator whose own row was edited counts for nothing, and is asked for anew', async () => {
+    await ask()
+    await ready()
+    await plant.deps.db.sql`UPDATE person SET name = 'Olga Brand' WHERE id = ${olga.principal.personId}`
+    expect(await reasons()).toEqual(['row-not-vouched'])
+    const view = await plant.call(vera, 'GET /api/requests/:id', params())
+    expect(view.console).toEqual({ askedAt: null, ready: null })
+    expect(view.decision.permitted).toBe(true)
+    await ask()
+    await ready(paul)
+    expect(await reasons()).toEqual([])
+  })
+
+  it('is asked for anew where the log does not vouch for the question', async () => {
+    await plant.deps.db.sql`INSERT INTO console_ready (id, request_id, request_version, asked_by, asked_at)
+      VALUES (${newId()}, ${id}, 1, ${vera.principal.personId}, ${new Date(TWO)})`
+    const view = await plant.call(vera, 'GET /api/requests/:id', params())
+    expect(view.console).toEqual({ askedAt: null, ready: null })
+    expect(view.decision.permitted).toBe(true)
+    expect(await waiting()).toEqual([])
+    await ask()
+    expect(await waiting()).toHaveLength(1)
+    await ready()
+    expect(await reasons()).toEqual([])
+  })
+
+  it('that counts is not asked for anew while something else is wrong', async () => {
+    await ask()
+    await ready()
+    await plant.deps.db.sql`UPDATE asset SET name = 'Robot cell 5' WHERE id = ${plant.asset}`
+    await expect(ask()).rejects.toMatchObject({ code: 'not-permitted-yet' })
+    expect((await standingReady(plant.deps.db.sql, id))?.givenAt).toEqual(new Date(TWO))
   })
 
   it('counts only as the log vouches for it; a forged one opens nothing and is not made good by pressing', async () => {
