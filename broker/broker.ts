@@ -181,16 +181,20 @@ async function start(
   }
   const origin = publicOrigin(config.publicUrl, config.allowHttpLocalhost ? { allowHttpLocalhost: true } : {})
 
+  let opened: Store | null = null
   const store = await openStore({
     dataDir,
     ...(config.ownerUrl ? { ownerUrl: config.ownerUrl } : {}),
     ...(config.appUrl ? { appUrl: config.appUrl } : {}),
     ...(config.postgresSettings ? { settings: config.postgresSettings } : {}),
     onCrash: (why) => {
+      // One that ends before it is open ends the start with it.
+      if (!opened) return
       logger.error({ why }, 'the embedded PostgreSQL ended; starting it again')
-      restart(store, failed)
+      restart(opened, failed)
     },
   })
+  opened = store
   started.push(() => store.close())
   const { db } = store
   const keys = await openKeys(dataDir, clock.wall())
