@@ -27,7 +27,7 @@ export default defineConfig({
       { test: { name: 'gateway', include: ['tests/gateway/**/*.test.ts'], ...inPairs } },
       { test: { name: 'attacks', include: ['tests/attacks/**/*.test.ts'], ...inPairs } },
       { test: { name: 'failures', include: ['tests/failures/**/*.test.ts'], ...inPairs } },
-      { test: { name: 'journeys', include: ['tests/journeys/**/*.test.ts'], ...slow } },
+      { test: { name: 'journeys', include: ['tests/journeys/**/*.test.ts'], ...inPairs } },
       { test: { name: 'long', include: ['tests/long/**/*.test.ts'], ...slow, testTimeout: 1_800_000 } },
     ],
   },

@@ -1,6 +1,7 @@
 import { systemClock } from '../broker/domain/clock.ts'
 import type { Probed } from '../broker/domain/vnc.ts'
 import type { Protocol } from '../broker/domain/words.ts'
+import { probeRdp } from './desktop/rdp/probe.ts'
 import { probeVnc } from './desktop/vnc/probe.ts'
 import { probeSsh } from './ssh/probe.ts'
 
@@ -16,8 +17,10 @@ const PROBES: Record<Protocol, Probe> = {
     const answer = await probeVnc(address, systemClock)
     return answer.ok ? { ...answer, rdp: null } : answer
   },
-  // This gateway has no RDP client.
-  rdp: async () => ({ ok: false, code: 'not-supported' }),
+  rdp: async (address) => {
+    const answer = await probeRdp(address, systemClock)
+    return answer.ok ? { ...answer, vnc: null } : answer
+  },
 }
 
 /** What an asset shows of itself, for an administrator to accept. */

@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { FEATURES, SESSION_ENDS, SESSION_STATES } from '../domain/words.ts'
+import { KEYBOARDS } from './keyboards.ts'
 
 /**
  * The browser's terminal socket, `sallyport.terminal.v1`.
@@ -17,12 +18,22 @@ export const UNACKNOWLEDGED_LIMIT = 4 * 1024 * 1024
 export const ACKNOWLEDGE_EVERY = 256 * 1024
 
 const cols = z.number().int().min(2).max(1000)
+const pixels = z.number().int().min(1).max(16_384)
 const rows = z.number().int().min(1).max(500)
 
 /** Browser to gateway. Watchers may send only `ack` and `ping`. */
 export const TerminalUp = z.discriminatedUnion('type', [
-  /** With the terminal's size; a desktop has one of its own. */
-  z.strictObject({ type: z.literal('start'), cols: cols.optional(), rows: rows.optional() }),
+  /**
+   * With the terminal's size. Of a desktop: the room for it in pixels, and the keyboard before it; only assets that make
+   * one to measure follow them.
+   */
+  z.strictObject({
+    type: z.literal('start'),
+    cols: cols.optional(),
+    rows: rows.optional(),
+    room: z.strictObject({ width: pixels, height: pixels }).optional(),
+    keyboard: z.enum(KEYBOARDS).optional(),
+  }),
   z.strictObject({ type: z.literal('resize'), cols, rows }),
   /** `bytes`: output shown since the last acknowledgement, not a total. */
   z.strictObject({ type: z.literal('ack'), bytes: z.number().int().nonnegative() }),

@@ -1,4 +1,13 @@
+import type { Keyboard } from '../../broker/contract/keyboards.ts'
+import type { PinnedIdentity } from '../../broker/domain/grant.ts'
 import type { Canvas } from './canvas.ts'
+
+/** What the person's desk is like, for an asset that makes its desktop to measure. */
+export interface Desk {
+  /** The room on their screen. */
+  size: { width: number; height: number } | null
+  keyboard: Keyboard
+}
 
 /** The asset's side of a desktop session: pixels out, keys and pointer in, and a socket that can be taken away. */
 export interface DesktopSource {
@@ -11,8 +20,12 @@ export interface DesktopSource {
   pointer(x: number, y: number, buttons: number): void
   /** Text for the asset's clipboard. The session has checked that the grant allows it. */
   clipboard(text: string): void
+  /** Whether the desktop is this session's own, so that it may have the size that its person wants. */
+  readonly isOwnSize: boolean
   /** Asks for another size; what came of it is painted as `Canvas.resize`. */
   resize(width: number, height: number): void
+  /** The person may not act any more: what they asked for and has not come does not come. */
+  keepSize(): void
   /** Asks for no more pictures; what is on its way may still be painted. */
   pause(): void
   resume(): void
@@ -32,6 +45,10 @@ export interface DesktopSource {
 export type DesktopEndCode =
   | 'asset-lost'
   | 'shell-ended'
+  /** Somebody else has the asset's one desktop now. */
+  | 'taken-over'
+  /** The asset's administrator or a policy of its own ended it. */
+  | 'dismissed'
   | 'identity-changed'
   | 'protocol-violation'
   /** The decoding child died, ran over its memory or did not answer. */
@@ -42,6 +59,8 @@ export interface DesktopEvents {
   /** Text that the asset put into its clipboard. */
   clipboard(text: string): void
   bell(): void
+  /** Something else than the pinned asset answered where the source wanted one more connection; it goes on without. */
+  identityChanged(seen: PinnedIdentity): void
   /** Input flows again after `backlog` had grown. */
   drain(): void
   /** Once, after which nothing else comes. `message`: for the log, never with secrets or addresses. */

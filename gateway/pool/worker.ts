@@ -157,11 +157,10 @@ const portsOf = (grant: Grant): Omit<SessionPorts<Seat>, 'medium'> => ({
 function open(message: Opening): string | null {
   const { grant } = message
   if (sessions.has(grant.session)) return 'already-open'
-  if (grant.protocol === 'rdp') return 'not-supported'
   const session =
-    grant.protocol === 'vnc'
-      ? new Session<DesktopSeat>(grant, message.lease, { ...portsOf(grant), medium: desktopOf(message) })
-      : new Session<Viewer>(grant, message.lease, { ...portsOf(grant), medium: terminalOf(message) })
+    grant.protocol === 'ssh'
+      ? new Session<Viewer>(grant, message.lease, { ...portsOf(grant), medium: terminalOf(message) })
+      : new Session<DesktopSeat>(grant, message.lease, { ...portsOf(grant), medium: desktopOf(message) })
   sessions.set(grant.session, session)
   return null
 }

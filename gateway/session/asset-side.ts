@@ -55,9 +55,12 @@ export class AssetSide<S extends Seat> {
   #events(): AssetEvents {
     return {
       channelRefused: (channel) => this.#channelRefused(channel),
-      closed: (end, seen) => {
+      identityChanged: (seen) => {
+        if (!this.#host.isEnding()) this.#identityChanged(seen.fingerprint)
+      },
+      closed: (end, { seen, message = null } = {}) => {
         if (seen && !this.#host.isEnding()) this.#identityChanged(seen.fingerprint)
-        this.#host.finish(end, null)
+        this.#host.finish(end, message)
         this.#gone.resolve()
       },
     }

@@ -88,11 +88,13 @@ async function desktop(change: Partial<DesktopPorts> = {}) {
   const source = {
     backlog: 0,
     received: 0,
+    isOwnSize: false,
     takesScancodes: true as boolean,
     key: (down: boolean, keysym: number, scancode: number | null) =>
       done.push(`key ${down ? 'down' : 'up'} ${keysym.toString(16)} ${scancode}`),
     pointer: (x: number, y: number, buttons: number) => done.push(`pointer ${x},${y} ${buttons}`),
     clipboard: (text: string) => done.push(`clipboard ${text}`),
+    keepSize: () => {},
     resize: () => done.push('resize'),
     pause: () => done.push('paused'),
     resume: () => done.push('resumed'),
@@ -151,7 +153,10 @@ async function desktop(change: Partial<DesktopPorts> = {}) {
     },
   )
   medium = made
-  await made.reach({ channelRefused: () => {}, closed: () => {} }, new AbortController().signal)
+  await made.reach(
+    { channelRefused: () => {}, identityChanged: () => {}, closed: () => {} },
+    new AbortController().signal,
+  )
   expect(await recording.start(() => made.record(null))).toBe(true)
   const come = () => {
     const browser = new FakeBrowser()

@@ -1,21 +1,21 @@
 import { createHash } from 'node:crypto'
+import { KEYBOARDS } from '../../broker/contract/keyboards.ts'
 import type { PinnedIdentity } from '../../broker/domain/grant.ts'
 import type { DesktopKeyframe, DesktopRecorder } from '../../recordings/recorder/api.ts'
 import type { EncodePool } from '../desktop/encode/pool.ts'
 import { TileEncoder } from '../desktop/encode/tile-encoder.ts'
+import { type DesktopAnswer, endOfOpening, endOfSource } from '../desktop/failure.ts'
 import { MAX_CLIPBOARD_BYTES } from '../desktop/limits.ts'
 import type { ClipboardPolicy } from '../desktop/rfb-server/clipboard.ts'
 import { type RfbChannel, RfbViewer, type RfbViewerHandlers } from '../desktop/rfb-server/viewer.ts'
 import { Screen } from '../desktop/screen/screen.ts'
-import type { DesktopEndCode, DesktopEvents, DesktopSource } from '../desktop/source.ts'
+import type { Desk, DesktopEndCode, DesktopEvents, DesktopSource } from '../desktop/source.ts'
 import { clientCutText, keyMessage, pointerMessage } from '../desktop/vnc/client-messages.ts'
-import { endOf, type VncFailure } from '../desktop/vnc/failure.ts'
-import type { OpenedVnc } from '../desktop/vnc/open-vnc.ts'
 import type { Browser } from './browser.ts'
 import { DesktopRecording } from './desktop-recording.ts'
 import { DesktopSeat } from './desktop-seat.ts'
 import { HeldInput } from './held-input.ts'
-import type { AssetEvents, Medium, MediumHost, Reached, Recording } from './medium.ts'
+import type { AssetEvents, Medium, MediumHost, Reached, Recording, Said } from './medium.ts'
 
 /** Input that waits for the asset: above, the browser is not read until it has gone. */
 const INPUT_BACKLOG_LIMIT = 64 * 1024
@@ -31,10 +31,7 @@ export interface DesktopPorts {
   clipboard: ClipboardPolicy
   encoders: EncodePool
   /** Reaches the asset that the grant names; `signal` gives up at once. */
-  open(
-    events: DesktopEvents,
-    signal: AbortSignal,
-  ): Promise<{ ok: true; opened: OpenedVnc } | { ok: false; failure: VncFailure }>
+  open(events: DesktopEvents, signal: AbortSignal, desk: Desk): Promise<DesktopAnswer>
   /** Starts the recording. Called before anything of the asset's picture is asked for. */
   record(target: PinnedIdentity | null, keyframe: () => Promise<DesktopKeyframe>): Promise<DesktopRecorder>
 }
@@ -52,6 +49,7 @@ export class DesktopMedium implements Medium<DesktopSeat> {
   readonly #held = new HeldInput()
   #source: DesktopSource | null = null
   #recording: DesktopRecording | null = null
+  #desk: Desk = { size: null, keyboard: KEYBOARDS[0] }
   #isLive = false
   /** The asset hears nothing any more. */
   #isGone = false
@@ -78,15 +76,18 @@ export class DesktopMedium implements Medium<DesktopSeat> {
     return new DesktopSeat(browser)
   }
 
-  /** A desktop has a size of its own. */
-  startsWith(): void {}
+  /** For an asset that makes its desktop to measure. */
+  startsWith(message: Said): void {
+    if (message.type === 'start')
+      this.#desk = { size: message.room ?? null, keyboard: message.keyboard ?? KEYBOARDS[0] }
+  }
 
   /** A source asks for no picture before its first `resume`. */
   async reach(events: AssetEvents, signal: AbortSignal): Promise<Reached> {
-    const answer = await this.#ports.open(this.#sourceEvents(events), signal)
+    const answer = await this.#ports.open(this.#sourceEvents(events), signal, this.#desk)
     if (!answer.ok) {
       const { code, message, seen } = answer.failure
-      return { ok: false, end: endOf(code, false), message, ...(seen ? { seen } : {}) }
+      return { ok: false, end: endOfOpening(code), message, ...(seen ? { seen } : {}) }
     }
     const { source, identity, algorithms } = answer.opened
     this.#source = source
@@ -107,12 +108,17 @@ export class DesktopMedium implements Medium<DesktopSeat> {
       bell: () => {
         for (const viewer of this.#viewers()) viewer.bell()
       },
+      identityChanged: (seen) => {
+        recording.mark(`for another size, something else than the asset answered: ${seen.fingerprint}`)
+        events.identityChanged(seen)
+      },
       drain: () => this.#inputFlows(),
       closed: (code: DesktopEndCode, message: string) => {
         this.#isGone = true
         // Why, for whoever looks into it later; the person is told the end alone.
         if (code !== 'shell-ended') recording.mark(`${code}: ${message}`)
-        events.closed(endOf(code, true))
+        const { end, message: sentence } = endOfSource(code)
+        events.closed(end, { message: sentence })
       },
     }
   }
@@ -172,7 +178,7 @@ export class DesktopMedium implements Medium<DesktopSeat> {
       channel,
       this.#screen,
       this.#encoder,
-      { name, viewOnly, clipboard, resizable: false },
+      { name, viewOnly, clipboard, resizable: this.#source?.isOwnSize ?? false },
       this.#hands(),
     )
   }
@@ -212,8 +218,11 @@ export class DesktopMedium implements Medium<DesktopSeat> {
         }),
       clipboard: (text) =>
         this.#act(clientCutText(text, MAX_CLIPBOARD_BYTES), (source) => source.clipboard(text)),
-      // Whoever works at the machine itself sees the same desktop.
-      resize: () => {},
+      resize: (width, height) => {
+        if (!this.#source?.isOwnSize || !this.#host.mayAct()) return
+        this.#host.acted()
+        this.#source.resize(width, height)
+      },
     }
   }
 
@@ -269,7 +278,9 @@ export class DesktopMedium implements Medium<DesktopSeat> {
   // Pace
 
   stateChanged(): void {
-    if (!this.#host.mayAct()) this.#release()
+    if (this.#host.mayAct()) return
+    this.#release()
+    this.#source?.keepSize()
   }
 
   recorderFree(): void {

@@ -29,8 +29,13 @@ export type Recording = Pick<
 export interface AssetEvents {
   /** The asset tried to open something of its own; it was refused. */
   channelRefused(channel: string): void
-  /** Once, after which nothing else comes. `seen`: what the asset showed instead of its pinned identity. */
-  closed(end: SessionEnd, seen?: PinnedIdentity): void
+  /** Something else than the pinned asset answered, to a connection that the session can do without. */
+  identityChanged(seen: PinnedIdentity): void
+  /**
+   * Once, after which nothing else comes. `seen`: what the asset showed instead of its pinned identity; `message`: a
+   * sentence that says more than the end.
+   */
+  closed(end: SessionEnd, more?: { seen?: PinnedIdentity | undefined; message?: string | null }): void
 }
 
 export type Reached =

@@ -96,7 +96,7 @@ export class TerminalMedium implements Medium<Viewer> {
         channelRefused: (channel) => events.channelRefused(channel),
         closed: (code, seen) => {
           this.#output.flush()
-          events.closed(endOf(code, true), seen)
+          events.closed(endOf(code, true), { seen })
         },
       },
       signal,

@@ -24,6 +24,26 @@ export const MUTATIONS: Record<string, readonly Mutation[]> = {
       replace: 'const MOST_REFUSED_CHANNELS = 20_000',
     },
   ],
+  '03-pivot-through-rdp': [
+    {
+      removes: 'no dynamic channels',
+      file: 'gateway/desktop/rdp/rdp-decoder.ts',
+      find: '.extension(displayControl(false))',
+      replace: '.extension(displayControl(true))',
+    },
+    {
+      removes: 'no clipboard where none is granted',
+      file: 'gateway/desktop/rdp/rdp-decoder.ts',
+      find: 'if (!clipboard.in && !clipboard.out) return builder',
+      replace: '',
+    },
+    {
+      removes: 'a channel that nobody asked for breaks the protocol',
+      file: 'gateway/desktop/rdp/stream/server-stream.ts',
+      find: 'data.channel !== ioChannel && !this.#handlers.hasClipboard',
+      replace: 'false',
+    },
+  ],
   '04-wrong-origin-assertion': [
     {
       removes: 'the origin in the signed client data is ours',
@@ -277,6 +297,26 @@ export const MUTATIONS: Record<string, readonly Mutation[]> = {
       file: 'gateway/ssh/open-ssh.ts',
       find: 'this.#target.identities.some((identity) => same(identity.fingerprint, seen.fingerprint))',
       replace: 'this.#target.identities.some((identity) => !same(identity.fingerprint, ""))',
+    },
+  ],
+  '15-rdp-impersonated': [
+    {
+      removes: 'NLA where it was approved',
+      file: 'gateway/desktop/rdp/negotiate.ts',
+      find: 'if (does !== security) throw',
+      replace: "if (does !== security && does !== 'tls') throw",
+    },
+    {
+      removes: 'TLS in any case',
+      file: 'gateway/desktop/rdp/negotiate.ts',
+      find: 'if (does !== security) throw',
+      replace: "if (does !== security && does !== 'standard') throw",
+    },
+    {
+      removes: 'the certificate is the pinned one',
+      file: 'gateway/desktop/rdp/negotiate.ts',
+      find: "if (!isPinned(identities, tls.identity)) throw rdpEnd('identity-changed', tls.identity)",
+      replace: '',
     },
   ],
   '16-vnc-without-authentication': [

@@ -1,7 +1,7 @@
+import { Violation } from '../../gateway/desktop/violation.ts'
 import { ByteSource, EndOfInput } from '../../gateway/desktop/vnc/decode/byte-source.ts'
 import type { JpegDecoder } from '../../gateway/desktop/vnc/decode/jpeg.ts'
 import { ServerMessages, type VncPainter } from '../../gateway/desktop/vnc/decode/server-messages.ts'
-import { Violation } from '../../gateway/desktop/vnc/decode/violation.ts'
 import { PixelCanvas } from '../lab/pixel-canvas.ts'
 
 export interface Decoded {

@@ -15,12 +15,22 @@ export const startSpares = () => DecoderSpares.start(vncProgram(), systemClock)
 
 export function listener() {
   const canvas = new PixelCanvas()
-  const heard = { canvas, clipboard: [] as string[], bells: 0, closed: null as string | null, why: '' }
+  const heard = {
+    canvas,
+    clipboard: [] as string[],
+    bells: 0,
+    changed: 0,
+    closed: null as string | null,
+    why: '',
+  }
   const events: DesktopEvents = {
     canvas,
     clipboard: (text) => heard.clipboard.push(text),
     bell: () => {
       heard.bells++
+    },
+    identityChanged: () => {
+      heard.changed++
     },
     drain: () => {},
     closed: (code, message) => {

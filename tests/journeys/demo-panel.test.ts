@@ -1,7 +1,7 @@
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { HandshakeReader } from '../../gateway/desktop/handshake/reader.ts'
 import { setPixelFormat, updateRequest } from '../../gateway/desktop/vnc/client-messages.ts'
-import { HandshakeReader } from '../../gateway/desktop/vnc/handshake-reader.ts'
 import { vncAuthAnswer } from '../../gateway/desktop/vnc/vnc-auth.ts'
 import { BUTTONS, COLOUR, HEIGHT, PUMP_LAMP, WIDTH } from '../demo/hmi/picture.ts'
 import type { RfbServer } from '../demo/hmi/rfb-server.ts'

@@ -40,9 +40,12 @@ const TOOLS = {
     packages: ['tigervnc-standalone-server', 'tigervnc-tools', 'xauth'],
   },
   x11vnc: { file: '/usr/bin/x11vnc', packages: ['x11vnc', 'xvfb'] },
-  'x11-apps': { file: '/usr/bin/xwd', packages: ['x11-apps', 'x11-xserver-utils', 'xterm'] },
+  'x11-apps': { file: '/usr/bin/xwd', packages: ['x11-apps'] },
   xdotool: { file: '/usr/bin/xdotool', packages: ['xdotool'] },
   xclip: { file: '/usr/bin/xclip', packages: ['xclip'] },
+  xterm: { file: '/usr/bin/xterm', packages: ['xterm'] },
+  xsetroot: { file: '/usr/bin/xsetroot', packages: ['x11-xserver-utils'] },
+  openssl: { file: '/usr/bin/openssl', packages: ['openssl'] },
   xauth: { file: '/usr/bin/xauth', packages: ['xauth'] },
   xvfb: { file: '/usr/bin/Xvfb', packages: ['xvfb'] },
   openbox: { file: '/usr/bin/openbox', packages: ['openbox'] },
@@ -72,6 +75,11 @@ export function missingTools(...names: ToolName[]): ToolName[] {
     throw new Error(`the lab is required, but these are missing: ${missing.join(', ')}`)
   }
   return missing
+}
+
+/** The Debian packages of tools that are not there, whatever the mode. */
+export function missingPackages(...names: ToolName[]): string[] {
+  return [...new Set(names.filter((name) => !present(name)).flatMap((name) => TOOLS[name].packages))]
 }
 
 /**

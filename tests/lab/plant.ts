@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { pino } from 'pino'
 import { type BrokerConfig, type RunningBroker, startBroker } from '../../broker/broker.ts'
 import type { BodyInput } from '../../broker/contract/api/index.ts'
+import type { RdpSecurity } from '../../broker/domain/rdp.ts'
 import { deviationsOf, hasIdentity, type VncSecurity } from '../../broker/domain/vnc.ts'
 import type { Criticality, Role } from '../../broker/domain/words.ts'
 import { enrol } from '../../gateway/enrol.ts'
@@ -54,6 +55,8 @@ export interface LabPlant {
     ending?: BodyInput<'POST /api/assets'>['ending']
     /** A VNC endpoint instead, protected so; what it lacks has an exception. `target.user` is then `vnc`. */
     vnc?: VncSecurity
+    /** An RDP endpoint instead. */
+    rdp?: RdpSecurity
   }): Promise<{ assetId: string; endpointId: string }>
   /** Hands in a change ticket that plans the given hours around now. */
   ticket(
@@ -172,7 +175,7 @@ export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlan
       name: `DMZ to ${names.zone}`,
       fromZoneId: dmz.id,
       toZoneId: zone.id,
-      protocols: ['ssh', 'vnc'],
+      protocols: ['ssh', 'vnc', 'rdp'],
     },
   })
   const vendor = await admin.call('POST /api/vendors', {
@@ -227,7 +230,7 @@ export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlan
         })
       }
     },
-    async asset({ name, criticality, target, about, ending, vnc = null }) {
+    async asset({ name, criticality, target, about, ending, vnc = null, rdp = null }) {
       const asset = await admin.call('POST /api/assets', {
         body: {
           siteId,
@@ -254,7 +257,18 @@ export async function startPlant(options: LabPlantOptions = {}): Promise<LabPlan
       })
       const withEndpoint = await admin.call('POST /api/assets/:id/endpoints', {
         params: { id: asset.id },
-        body: vnc ? { protocol: 'vnc', port: target.port, ...vnc } : { protocol: 'ssh', port: target.port },
+        body: vnc
+          ? { protocol: 'vnc', port: target.port, ...vnc }
+          : rdp
+            ? {
+                protocol: 'rdp',
+                port: target.port,
+                ...rdp,
+                ...(rdp.security === 'tls'
+                  ? { reason: 'Its RDP server knows no Network Level Authentication' }
+                  : {}),
+              }
+            : { protocol: 'ssh', port: target.port },
       })
       const endpointId = withEndpoint.endpoints[0]?.id
       if (!endpointId) throw new Error('the endpoint was not made')

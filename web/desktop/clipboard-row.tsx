@@ -9,6 +9,8 @@ export function ClipboardRow(props: {
   /** The newest text of the asset. */
   copied: string | null
   mayCopy: boolean
+  /** The asset's protocol knows no other letters. */
+  latinOnly: boolean
   /** Nothing may be given to the asset now. */
   disabled: boolean
   paste: ((text: string) => void) | null
@@ -47,7 +49,7 @@ export function ClipboardRow(props: {
           <button type="submit" disabled={props.disabled || text === ''}>
             Give to the asset
           </button>
-          {/[^\0-\xff]/.test(text) ? (
+          {props.latinOnly && /[^\0-\xff]/.test(text) ? (
             <span role="status">VNC carries Latin letters only: other characters become question marks.</span>
           ) : null}
         </>

@@ -1,6 +1,7 @@
 import {
   IconArrowsMaximize,
   IconArrowsMove,
+  IconAspectRatio,
   IconClipboard,
   IconClipboardText,
   IconKeyboard,
@@ -20,7 +21,13 @@ import './desktop.css'
 /** The vendor's desktop. */
 export function DesktopLive({ session }: { session: Session }) {
   const place = useRef<HTMLDivElement>(null)
-  const { page, view, leave, refusal, refuse, copied, acted } = useDesktop(session.id, false, place)
+  const toMeasure = session.protocol === 'rdp'
+  const { page, view, leave, refusal, refuse, copied, acted } = useDesktop(
+    session.id,
+    false,
+    place,
+    toMeasure,
+  )
   const [scale, setScale] = useState<Scale>('fit')
   const [moves, setMoves] = useState(false)
   /** The asset's text that the person has looked at: newer text is marked at the button, and moves nothing. */
@@ -61,6 +68,21 @@ export function DesktopLive({ session }: { session: Session }) {
               <IconZoomScan size={16} aria-hidden />
             )}
           </button>
+          {toMeasure && !isTouch() ? (
+            <button
+              type="button"
+              disabled={!may}
+              onClick={() => {
+                view?.matchWindow()
+                acted()
+                focus()
+              }}
+              aria-label="Make the desktop as large as this window"
+              title="Make the desktop as large as this window"
+            >
+              <IconAspectRatio size={16} aria-hidden />
+            </button>
+          ) : null}
           {scale === 'actual' && isTouch() ? (
             <button
               type="button"
@@ -113,6 +135,7 @@ export function DesktopLive({ session }: { session: Session }) {
               copied={mayCopy ? copied : null}
               disabled={!may}
               mayCopy={mayCopy}
+              latinOnly={session.protocol === 'vnc'}
               paste={
                 mayPaste
                   ? (text) => {

@@ -86,6 +86,14 @@ export class DesktopView {
     this.#apply()
   }
 
+  /** Asks for a desktop of the window's size, once: each one costs the asset a connection of its own. */
+  matchWindow(): void {
+    const rfb = this.#rfb
+    if (!rfb) return
+    rfb.resizeSession = true
+    rfb.resizeSession = false
+  }
+
   focus(): void {
     this.#rfb?.focus({ preventScroll: true })
   }

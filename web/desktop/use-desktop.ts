@@ -2,7 +2,8 @@ import { type RefObject, useEffect, useReducer, useRef, useState } from 'react'
 import { ticketsOf } from '../session/openings.ts'
 import { SessionSocket } from '../session/session-socket.ts'
 import { BEGINNING, mayType, mayUse, reduce, type SessionPage } from '../session/session-state.ts'
-import { DesktopView } from './desktop-view.ts'
+import { DesktopView, isTouch } from './desktop-view.ts'
+import { chosenKeyboard } from './keyboard.ts'
 
 interface DesktopSession {
   page: SessionPage
@@ -24,6 +25,8 @@ export function useDesktop(
   sessionId: string,
   watch: boolean,
   place: RefObject<HTMLElement | null>,
+  /** The asset makes the desktop to measure. */
+  toMeasure = false,
 ): DesktopSession {
   const [page, tell] = useReducer(reduce, BEGINNING)
   const [view, setView] = useState<DesktopView | null>(null)
@@ -44,7 +47,7 @@ export function useDesktop(
     })
     const line = new SessionSocket({
       watch,
-      size: () => null,
+      start: () => (toMeasure ? { keyboard: chosenKeyboard(), ...roomIn(element) } : {}),
       tell,
       begun: () => made.begin((bytes) => void line.input(bytes)),
       gone: () => made.end(),
@@ -71,7 +74,7 @@ export function useDesktop(
       socket.current = null
       setView(null)
     }
-  }, [sessionId, watch, place])
+  }, [sessionId, watch, place, toMeasure])
 
   useEffect(() => {
     if (!refusal) return
@@ -90,4 +93,11 @@ export function useDesktop(
     acted: () => tell({ type: 'typed' }),
     leave: () => socket.current?.send({ type: 'leave' }),
   }
+}
+
+/** On a screen for fingers a desktop of that size would hold nothing: the usual one is scaled instead. */
+function roomIn(element: HTMLElement): { room?: { width: number; height: number } } {
+  const { width, height } = element.getBoundingClientRect()
+  if (isTouch() || width < 1 || height < 1) return {}
+  return { room: { width: Math.floor(width), height: Math.floor(height) } }
 }

@@ -3,6 +3,7 @@ import { lazy, Suspense } from 'react'
 import { useParams } from 'react-router'
 import { call } from '../shared/api.ts'
 import { ErrorNote } from '../shared/kit.tsx'
+import { SessionLoading } from './strip.tsx'
 import './session.css'
 
 const TerminalLive = lazy(async () => ({ default: (await import('./terminal-live.tsx')).TerminalLive }))
@@ -20,9 +21,9 @@ function Live({ id }: { id: string }) {
     queryFn: ({ signal }) => call('GET /api/sessions/:id', { params: { id } }, signal),
     refetchInterval: 30_000,
   })
-  if (!session.data) return session.error ? <ErrorNote error={session.error} /> : <div className="session" />
+  if (!session.data) return session.error ? <ErrorNote error={session.error} /> : <SessionLoading />
   return (
-    <Suspense fallback={<div className="session" />}>
+    <Suspense fallback={<SessionLoading />}>
       {session.data.protocol === 'ssh' ? (
         <TerminalLive session={session.data} />
       ) : (

@@ -1,7 +1,8 @@
-import { Button, Checkbox } from '@mantine/core'
+import { Button, Checkbox, NativeSelect } from '@mantine/core'
 import { IconArrowRight } from '@tabler/icons-react'
 import { useState } from 'react'
 import { Link, useNavigate, useParams } from 'react-router'
+import { chosenKeyboard, KEYBOARD_NAMES, keepKeyboard } from '../desktop/keyboard.ts'
 import { DecisionLines } from '../shared/decision-lines.tsx'
 import { ErrorNote, Fact, Facts, Page, Shown, Window } from '../shared/kit.tsx'
 import { useNow } from '../shared/now.ts'
@@ -74,6 +75,7 @@ export function Component() {
                 onChange={(event) => setAccepted(event.currentTarget.checked)}
                 description={data.accepted ? 'You accepted this version before.' : undefined}
               />
+              {request.data?.endpoint.protocol === 'rdp' ? <KeyboardChoice /> : null}
               {open.error ? <ErrorNote error={open.error} /> : null}
               <div className="row">
                 <Button
@@ -94,5 +96,22 @@ export function Component() {
         </Shown>
       )}
     </Page>
+  )
+}
+
+/** The asset is told which keyboard it is: then each key means there what is printed on it. */
+function KeyboardChoice() {
+  const [keyboard, setKeyboard] = useState<string>(chosenKeyboard)
+  return (
+    <NativeSelect
+      label="Keyboard before you"
+      description="The asset is told, so that each key means there what is printed on it."
+      value={keyboard}
+      data={Object.entries(KEYBOARD_NAMES).map(([value, label]) => ({ value, label }))}
+      onChange={(event) => {
+        setKeyboard(event.currentTarget.value)
+        keepKeyboard(event.currentTarget.value)
+      }}
+    />
   )
 }

@@ -47,9 +47,10 @@ export function SessionShell(props: {
               onClick={() => setDrawer((open) => !open)}
               aria-expanded={drawer}
               aria-label="Ticket, time, notes"
+              title="Ticket, time, notes"
             >
               <IconLayoutSidebarRight size={16} aria-hidden />
-              <span className="strip-narrow-hide">Ticket, time, notes</span>
+              <span className="strip-wide">Ticket, time, notes</span>
             </button>
             <LeaveButton leave={props.leave} may={page.link === 'open'} />
           </>
@@ -75,7 +76,9 @@ export function SessionShell(props: {
         <div
           className="screen-place"
           ref={place}
-          data-frozen={page.link === 'open' && page.hello !== null && !mayType(page)}
+          data-frozen={
+            page.link === 'open' && page.hello !== null && page.state !== 'opening' && !mayType(page)
+          }
         />
         {drawer ? (
           <SessionDrawer
@@ -106,12 +109,13 @@ function LeaveButton({ leave, may }: { leave: () => void; may: boolean }) {
     <button
       type="button"
       aria-label={sure ? 'End it now' : 'End session'}
+      title={sure ? 'End it now' : 'End session'}
       // Without a line nothing can be said to the session; the message line tells that it is lost.
       disabled={!may}
       onClick={() => (sure ? leave() : setSure(true))}
     >
       <IconLogout size={16} aria-hidden />
-      {sure ? 'End it now' : <span className="strip-narrow-hide">End session</span>}
+      {sure ? 'End it now' : <span className="strip-middle">End session</span>}
     </button>
   )
 }

@@ -41,7 +41,7 @@ describe('the session socket', () => {
         output: (_bytes, done) => drawn.push(done),
         repaint: vi.fn(),
         resize: vi.fn(),
-        size: () => ({ cols: 90, rows: 30 }),
+        start: () => ({ cols: 90, rows: 30 }),
         ...more,
       },
       {

@@ -16,7 +16,9 @@ export interface Opening {
   ticket: string
 }
 
-/** What the page gives: a ticket for each connection, where output goes, a terminal's size. */
+export type Start = Omit<Extract<TerminalUp, { type: 'start' }>, 'type'>
+
+/** What the page gives: a ticket for each connection, where output goes, how to begin. */
 export interface SocketHost {
   /** There is a line now, a new one after each loss; and it is gone. */
   begun?: () => void
@@ -29,9 +31,9 @@ export interface SocketHost {
   /** A whole screen follows: forget what was drawn. */
   repaint: (cols: number, rows: number) => void
   resize: (cols: number, rows: number) => void
-  /** Null for a desktop, which has a size of its own. */
-  size: () => { cols: number; rows: number } | null
-  /** Watchers send neither size nor input. */
+  /** What the session is begun with: a terminal's size, or what an asset that makes its desktop to measure goes by. */
+  start: () => Start
+  /** Watchers send neither that nor input. */
   watch: boolean
 }
 
@@ -143,7 +145,7 @@ export class SessionSocket {
       this.#tries = 0
       this.#lastHeard = this.#world.now()
       this.#host.begun?.()
-      if (!this.#host.watch) this.send({ type: 'start', ...this.#host.size() })
+      if (!this.#host.watch) this.send({ type: 'start', ...this.#host.start() })
       this.#host.tell({ type: 'opened' })
       this.#ping()
     }

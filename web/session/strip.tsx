@@ -40,7 +40,7 @@ export function Strip({ page, title, children }: { page: SessionPage; title: str
       <h1 className="strip-asset clip" style={{ fontSize: 'inherit' }}>
         {title}
       </h1>
-      {page.hello ? <span className="strip-quiet mono strip-narrow-hide">{page.hello.account}</span> : null}
+      {page.hello ? <span className="strip-quiet mono strip-wide">{page.hello.account}</span> : null}
       {left === null ? null : (
         <span className={`strip-time tone-${held ? 'attention' : timeTone(left)}`}>
           <span className="sr-only">{held ? 'Held, ends in ' : 'Time left '}</span>
@@ -57,7 +57,7 @@ export function Strip({ page, title, children }: { page: SessionPage; title: str
         </span>
       )}
       {over ? null : (
-        <span className={page.watchers.length > 0 ? '' : 'strip-quiet strip-narrow-hide'}>
+        <span className={`strip-watch ${page.watchers.length > 0 ? '' : 'strip-quiet strip-narrow-hide'}`}>
           <IconEye size={16} aria-hidden />
           <span className="clip strip-watchers" title={watching}>
             {watching}
@@ -66,11 +66,23 @@ export function Strip({ page, title, children }: { page: SessionPage; title: str
         </span>
       )}
       <span className="strip-space" />
-      <span className="strip-quiet num strip-narrow-hide">
+      <span className="strip-quiet num strip-middle">
         {page.link === 'open' && page.latencyMs !== null ? `${Math.round(page.latencyMs)} ms` : ''}
       </span>
       <span className="strip-buttons">{children}</span>
     </header>
+  )
+}
+
+/** What stands where strip and message line come, until it is known which session it is. */
+export function SessionLoading() {
+  return (
+    <div className="session">
+      <div className="strip" />
+      <Line tone="quiet" icon={<IconInfoCircle size={17} />}>
+        Connecting to the asset.
+      </Line>
+    </div>
   )
 }
 

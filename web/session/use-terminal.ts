@@ -42,7 +42,7 @@ export function useTerminal(
     const follows = () => watch || latest.current.hello?.viewOnly === true
     const line = new SessionSocket({
       watch,
-      size: () => size,
+      start: () => size,
       tell,
       output: (bytes, done) => terminal.write(bytes, done),
       repaint: (cols, rows) => {

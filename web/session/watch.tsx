@@ -2,6 +2,7 @@ import { lazy, Suspense } from 'react'
 import { useParams } from 'react-router'
 import { ErrorNote } from '../shared/kit.tsx'
 import { useRead } from '../shared/query.ts'
+import { SessionLoading } from './strip.tsx'
 import './session.css'
 
 const TerminalWatch = lazy(async () => ({ default: (await import('./terminal-watch.tsx')).TerminalWatch }))
@@ -17,9 +18,9 @@ export function Component() {
 
 function Watch({ id }: { id: string }) {
   const session = useRead('GET /api/sessions/:id', { params: { id } }, { live: true })
-  if (!session.data) return session.error ? <ErrorNote error={session.error} /> : <div className="session" />
+  if (!session.data) return session.error ? <ErrorNote error={session.error} /> : <SessionLoading />
   return (
-    <Suspense fallback={<div className="session" />}>
+    <Suspense fallback={<SessionLoading />}>
       {session.data.protocol === 'ssh' ? (
         <TerminalWatch session={session.data} />
       ) : (

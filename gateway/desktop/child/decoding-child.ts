@@ -123,12 +123,20 @@ export class DecodingChild {
     this.#handlers = handlers
   }
 
-  /** False when the child is behind; it goes on after `drain`. */
-  send(type: number, payload: Uint8Array): boolean {
-    if (this.#over || this.#finishing) return true
+  /** Bytes for the child that it has not taken. */
+  get queued(): number {
+    return this.#process.stdin.writableLength
+  }
+
+  /** False when the child is behind; it goes on after `drain`. `sent`: the payload is needed no more. */
+  send(type: number, payload: Uint8Array, sent?: () => void): boolean {
+    if (this.#over || this.#finishing) {
+      sent?.()
+      return true
+    }
     this.#process.stdin.cork()
     this.#process.stdin.write(frameHeader(type, payload.length))
-    const more = this.#process.stdin.write(payload)
+    const more = this.#process.stdin.write(payload, sent)
     this.#process.stdin.uncork()
     if (!more) this.#waitingSince ??= this.#clock.monotonic()
     return more

@@ -1,7 +1,7 @@
 import type { PinnedIdentity } from '../../../broker/domain/grant.ts'
-import type { SessionEnd } from '../../../broker/domain/words.ts'
 import type { DialFailureCode } from '../../target/dial.ts'
-import type { DesktopEndCode } from '../source.ts'
+import type { DesktopFailure } from '../failure.ts'
+import { HandshakeEnd } from '../handshake/end.ts'
 
 /** Why a VNC asset could not be opened: stable codes, told apart so that a person knows whom to call. */
 export type VncFailureCode =
@@ -19,14 +19,6 @@ export type VncFailureCode =
   | 'protocol-violation'
   | 'decoder-failed'
   | 'asset-lost'
-
-export interface VncFailure {
-  code: VncFailureCode
-  /** A sentence for a person. Holds no address and no credential: it travels to the browser. */
-  message: string
-  /** Only with identity-changed. */
-  seen?: PinnedIdentity
-}
 
 const SENTENCES: Record<VncFailureCode, string> = {
   'unknown-host': 'The asset’s name could not be resolved. An administrator should check its address.',
@@ -59,25 +51,14 @@ const SENTENCES: Record<VncFailureCode, string> = {
   'asset-lost': 'The connection to the asset was lost.',
 }
 
-export function vncFailure(code: VncFailureCode, seen?: PinnedIdentity): VncFailure {
+export function vncFailure(code: VncFailureCode, seen?: PinnedIdentity): DesktopFailure {
   return { code, message: SENTENCES[code], ...(seen ? { seen } : {}) }
 }
 
-/** How a failure ends the session: before it was live, or after. */
-export function endOf(code: VncFailureCode | DesktopEndCode, wasLive: boolean): SessionEnd {
-  if (code === 'identity-changed') return 'target-identity-changed'
-  if (!wasLive) return 'open-failed'
-  if (code === 'shell-ended') return 'vendor-left'
-  if (code === 'protocol-violation' || code === 'decoder-failed') return code
-  return 'asset-lost'
-}
+/** Ends a VNC handshake. */
+export const vncEnd = (code: VncFailureCode, seen?: PinnedIdentity) => new HandshakeEnd(code, seen)
 
-/** What ends a handshake; caught where it was begun. */
-export class HandshakeEnd extends Error {
-  readonly failure: VncFailure
-
-  constructor(code: VncFailureCode, seen?: PinnedIdentity) {
-    super(code)
-    this.failure = vncFailure(code, seen)
-  }
+/** What a handshake ended with, whoever ended it. */
+export function vncFailureOf({ code, seen }: HandshakeEnd<string>): DesktopFailure {
+  return vncFailure(code === 'not-understood' ? 'not-vnc' : (code as VncFailureCode), seen)
 }

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
-import { HandshakeEnd } from './failure.ts'
-import { HandshakeReader } from './handshake-reader.ts'
+import { HandshakeReader } from '../handshake/reader.ts'
+import { vncEnd } from './failure.ts'
 import { TYPE, type Way } from './security.ts'
 
 export type RfbVersion = '3.3' | '3.7' | '3.8'
@@ -9,10 +9,10 @@ export type RfbVersion = '3.3' | '3.7' | '3.8'
 export async function agreeOnVersion(socket: Socket): Promise<RfbVersion> {
   const greeting = (await new HandshakeReader(socket).read(12)).toString('latin1')
   const match = /^RFB (\d{3})\.(\d{3})\n$/.exec(greeting)
-  if (!match) throw new HandshakeEnd('not-vnc')
+  if (!match) throw vncEnd('not-vnc')
   const major = Number(match[1])
   const minor = Number(match[2])
-  if (major < 3) throw new HandshakeEnd('not-vnc')
+  if (major < 3) throw vncEnd('not-vnc')
   // 3.889 is Apple's name for 3.8.
   const version = major > 3 || minor === 8 || minor === 889 ? '3.8' : minor === 7 ? '3.7' : '3.3'
   socket.write(`RFB 003.00${version.slice(2)}\n`)
@@ -24,11 +24,11 @@ export async function offeredTypes(socket: Socket, version: RfbVersion): Promise
   const reader = new HandshakeReader(socket)
   if (version === '3.3') {
     const type = await reader.u32()
-    if (type === 0) throw new HandshakeEnd('turned-away')
+    if (type === 0) throw vncEnd('turned-away')
     return [type]
   }
   const count = await reader.u8()
-  if (count === 0) throw new HandshakeEnd('turned-away')
+  if (count === 0) throw vncEnd('turned-away')
   return [...(await reader.read(count))]
 }
 
@@ -37,9 +37,9 @@ export async function offeredSubtypes(socket: Socket): Promise<number[]> {
   const reader = new HandshakeReader(socket)
   socket.write(Uint8Array.of(TYPE.veNCrypt))
   const [major = 0, minor = 0] = await reader.read(2)
-  if (major === 0 && minor < 2) throw new HandshakeEnd('no-common-security')
+  if (major === 0 && minor < 2) throw vncEnd('no-common-security')
   socket.write(Uint8Array.of(0, 2))
-  if ((await reader.u8()) !== 0) throw new HandshakeEnd('not-vnc')
+  if ((await reader.u8()) !== 0) throw vncEnd('not-vnc')
   const count = await reader.u8()
   const subtypes: number[] = []
   for (let n = 0; n < count; n++) subtypes.push(await reader.u32())
@@ -63,7 +63,7 @@ export async function enterWay(socket: Socket, way: Way, version: RfbVersion): P
     const subtype = Buffer.alloc(4)
     subtype.writeUInt32BE(way.subtype)
     socket.write(subtype)
-    if ((await new HandshakeReader(socket).u8()) !== 1) throw new HandshakeEnd('not-vnc')
+    if ((await new HandshakeReader(socket).u8()) !== 1) throw vncEnd('not-vnc')
   } else if (version !== '3.3') socket.write(Uint8Array.of(way.type))
 }
 
@@ -73,6 +73,6 @@ export async function securityResult(socket: Socket, way: Way, version: RfbVersi
   const result = await new HandshakeReader(socket).u32()
   if (result === 0) return
   // 2 is "too many attempts" of several servers.
-  if (result === 2) throw new HandshakeEnd('turned-away')
-  throw new HandshakeEnd(way.signIn === 'none' ? 'turned-away' : 'wrong-credential')
+  if (result === 2) throw vncEnd('turned-away')
+  throw vncEnd(way.signIn === 'none' ? 'turned-away' : 'wrong-credential')
 }

@@ -5,14 +5,17 @@ import type { Login } from '../../session/source.ts'
 import { isPinned } from '../../target/certificate.ts'
 import { dial } from '../../target/dial.ts'
 import type { DecoderSpares } from '../child/spares.ts'
-import type { DesktopEvents, DesktopSource } from '../source.ts'
+import type { DesktopAnswer } from '../failure.ts'
+import { HandshakeEnd } from '../handshake/end.ts'
+import { startTls } from '../handshake/start-tls.ts'
+import type { DesktopEvents } from '../source.ts'
+import { OpeningFailed } from '../source-end.ts'
 import { PICTURES, type Pictures } from './encodings.ts'
-import { HandshakeEnd, type VncFailure, vncFailure } from './failure.ts'
+import { type VncFailureCode, vncEnd, vncFailure, vncFailureOf } from './failure.ts'
 import { agreeOnVersion, enterWay, offeredWays, securityResult } from './negotiate.ts'
 import { chooseWay, type SecurityRules } from './security.ts'
 import { signIn } from './sign-in.ts'
-import { startTls } from './start-tls.ts'
-import { OpeningFailed, VncSource } from './vnc-source.ts'
+import { VncSource } from './vnc-source.ts'
 
 export interface VncTarget extends SecurityRules {
   /** From the grant, nowhere else; and so are `identities` and `account`. */
@@ -35,14 +38,6 @@ export interface VncHouse {
   pictures?: Pictures
 }
 
-export interface OpenedVnc {
-  source: DesktopSource
-  /** null where an exception allows an asset that cannot prove who it is. */
-  identity: PinnedIdentity | null
-  /** How the connection is protected, for the session's header. */
-  algorithms: Record<string, string>
-}
-
 /**
  * Opens a desktop over VNC. Order matters: TCP, the way to sign in checked against the rules, TLS with the certificate
  * checked against the grant, and only then is `login` called, which fetches the credential; a server that is not the
@@ -55,7 +50,7 @@ export async function openVnc(
   events: DesktopEvents,
   signal: AbortSignal,
   house: VncHouse,
-): Promise<{ ok: true; opened: OpenedVnc } | { ok: false; failure: VncFailure }> {
+): Promise<DesktopAnswer> {
   const times = house.times ?? VNC_TIMES
   const dialled = await dial(target.address, times.connectTimeoutMs, signal)
   if (!dialled.ok) return { ok: false, failure: vncFailure(dialled.code) }
@@ -75,7 +70,7 @@ export async function openVnc(
   try {
     const { secured, ...facts } = await handshake(socket, target, login)
     const child = await house.children.take()
-    if (!child) throw new HandshakeEnd('decoder-failed')
+    if (!child) throw vncEnd('decoder-failed')
     source = new VncSource(secured, child, events, house.clock, house.pictures ?? PICTURES)
     if (stopped) source.destroy()
     await source.open()
@@ -84,9 +79,9 @@ export async function openVnc(
     source?.destroy()
     socket.destroy()
     if (stopped) return { ok: false, failure: vncFailure(stopped) }
-    if (error instanceof HandshakeEnd) return { ok: false, failure: error.failure }
-    if (error instanceof OpeningFailed && error.code !== 'shell-ended')
-      return { ok: false, failure: vncFailure(error.code) }
+    if (error instanceof HandshakeEnd) return { ok: false, failure: vncFailureOf(error) }
+    if (error instanceof OpeningFailed)
+      return { ok: false, failure: vncFailure(error.code as VncFailureCode) }
     throw error
   } finally {
     deadline.cancel()
@@ -116,8 +111,7 @@ async function handshake(
     identity = tls.identity
     algorithms.tls = tls.protocol
     algorithms.cipher = tls.cipher
-    if (identity && !isPinned(target.identities, identity))
-      throw new HandshakeEnd('identity-changed', identity)
+    if (identity && !isPinned(target.identities, identity)) throw vncEnd('identity-changed', identity)
   }
   await signIn(secured, way.signIn, target.account, login)
   await securityResult(secured, way, version)

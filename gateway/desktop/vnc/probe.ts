@@ -1,10 +1,11 @@
 import type { Clock } from '../../../broker/domain/clock.ts'
 import type { Probed } from '../../../broker/domain/vnc.ts'
 import { dial } from '../../target/dial.ts'
-import { HandshakeEnd, type VncFailureCode } from './failure.ts'
+import { HandshakeEnd } from '../handshake/end.ts'
+import { startTls } from '../handshake/start-tls.ts'
+import { vncFailureOf } from './failure.ts'
 import { agreeOnVersion, enterWay, offeredWays } from './negotiate.ts'
 import { chooseWay, securityOf } from './security.ts'
-import { startTls } from './start-tls.ts'
 
 /**
  * How a VNC asset is protected at its best, and its certificate, for an administrator to accept. TLS is finished (so the
@@ -14,7 +15,7 @@ export async function probeVnc(
   address: { host: string; port: number },
   clock: Clock,
   timeoutMs = 10_000,
-): Promise<({ ok: true } & Omit<Probed, 'rdp'>) | { ok: false; code: VncFailureCode }> {
+): Promise<({ ok: true } & Omit<Probed, 'rdp'>) | { ok: false; code: string }> {
   const dialled = await dial(address, timeoutMs, new AbortController().signal)
   if (!dialled.ok) return { ok: false, code: dialled.code }
   const { socket } = dialled
@@ -36,7 +37,7 @@ export async function probeVnc(
     return { ok: true, identity, vnc }
   } catch (error) {
     if (late) return { ok: false, code: 'timed-out' }
-    if (error instanceof HandshakeEnd) return { ok: false, code: error.failure.code }
+    if (error instanceof HandshakeEnd) return { ok: false, code: vncFailureOf(error).code }
     throw error
   } finally {
     deadline.cancel()

@@ -1,6 +1,6 @@
 import type { PinnedIdentity } from '../../../broker/domain/grant.ts'
 import type { VncSecurity } from '../../../broker/domain/vnc.ts'
-import { HandshakeEnd } from './failure.ts'
+import { vncEnd } from './failure.ts'
 
 /** Security types (RFC 6143 section 7.2, the community's registry) and VeNCrypt's subtypes that are spoken here. */
 export const TYPE = { none: 1, vncAuth: 2, veNCrypt: 19 } as const
@@ -57,12 +57,12 @@ export function chooseWay(offered: readonly Pick<Way, 'type' | 'subtype'>[], rul
       STRENGTH[encryption] >= STRENGTH[rules.security],
   )
   if (allowed) return allowed
-  if (known.length === 0) throw new HandshakeEnd('no-common-security')
+  if (known.length === 0) throw vncEnd('no-common-security')
   const certified = known.filter(({ encryption }) => encryption === 'x509')
   // Somebody in between may have taken the certificate off the list.
   if (rules.identities.length > 0 && certified.length === 0)
-    throw new HandshakeEnd('identity-changed', { algorithm: 'none', fingerprint: 'none' })
+    throw vncEnd('identity-changed', { algorithm: 'none', fingerprint: 'none' })
   const [best] = certified.length > 0 ? certified : known
-  if (best?.signIn === 'none') throw new HandshakeEnd('no-authentication')
-  throw new HandshakeEnd(best?.encryption === 'plain' ? 'no-encryption' : 'unauthenticated-encryption')
+  if (best?.signIn === 'none') throw vncEnd('no-authentication')
+  throw vncEnd(best?.encryption === 'plain' ? 'no-encryption' : 'unauthenticated-encryption')
 }

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net'
 import type { Login } from '../../session/source.ts'
-import { HandshakeEnd } from './failure.ts'
-import { HandshakeReader } from './handshake-reader.ts'
+import { HandshakeReader } from '../handshake/reader.ts'
+import { passwordFor } from '../login.ts'
+import { vncEnd } from './failure.ts'
 import type { SignIn } from './security.ts'
 import { vncAuthAnswer } from './vnc-auth.ts'
 
@@ -17,25 +18,16 @@ export async function signIn(
 ): Promise<void> {
   if (way === 'none') return
   const challenge = way === 'vnc' ? await new HandshakeReader(socket).read(16) : null
-  const login = await fetch().catch(() => null)
+  const password = await passwordFor(account, fetch)
   try {
-    // A credential for another account is never tried: the account in the grant was approved.
-    if (login?.account !== account) throw new HandshakeEnd('credential-refused')
-    if (login.kind !== 'password') throw new HandshakeEnd('credential-unusable')
-    const password = login.password.reveal()
-    if (password.length === 0) throw new HandshakeEnd('credential-unusable')
-    if (socket.destroyed) throw new HandshakeEnd('asset-lost')
+    if (socket.destroyed) throw vncEnd('asset-lost')
     if (challenge) socket.write(vncAuthAnswer(challenge, password))
     else {
       const answer = plainAnswer(account, password)
       socket.write(answer, () => answer.fill(0))
     }
   } finally {
-    if (login?.kind === 'password') login.password.reveal().fill(0)
-    else if (login) {
-      login.privateKey.reveal().fill(0)
-      login.passphrase?.reveal().fill(0)
-    }
+    password.fill(0)
   }
 }
 

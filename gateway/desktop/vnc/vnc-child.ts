@@ -1,10 +1,10 @@
 import { ChildPipe, standReady } from '../child/child-pipe.ts'
 import { FROM_CHILD, TO_CHILD } from '../child/frames.ts'
 import { paintWriter } from '../child/paint-writer.ts'
+import { Violation } from '../violation.ts'
 import { ByteSource, EndOfInput } from './decode/byte-source.ts'
 import { loadJpeg } from './decode/jpeg.ts'
 import { ServerMessages } from './decode/server-messages.ts'
-import { Violation } from './decode/violation.ts'
 import { readStart, VNC_FROM_CHILD } from './vnc-frames.ts'
 
 /** The process that reads what a VNC server says. It holds no keys and reaches nothing but its two pipes. */

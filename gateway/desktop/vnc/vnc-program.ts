@@ -13,6 +13,7 @@ export function vncProgram(): ChildProgram {
       path('./'),
       path('../child/'),
       path('../limits.ts'),
+      path('../violation.ts'),
       path('../../../package.json'),
       dirname(packageOf('pako/package.json')),
       dirname(packageOf('@jsquash/jpeg/package.json')),

@@ -3,8 +3,11 @@ import type { Clock } from '../../../broker/domain/clock.ts'
 import { ChildNonsense, exactly, PaintCheck } from '../child/apply-paint.ts'
 import type { DecodingChild } from '../child/decoding-child.ts'
 import { FROM_CHILD, TO_CHILD } from '../child/frames.ts'
+import { EventPace } from '../event-pace.ts'
 import { isDesktopSize, MAX_CLIPBOARD_BYTES } from '../limits.ts'
+import { SizeBudget } from '../size-budget.ts'
 import type { DesktopEndCode, DesktopEvents, DesktopSource } from '../source.ts'
+import { OpeningFailed, violationText } from '../source-end.ts'
 import {
   clientCutText,
   extendedKeyEvent,
@@ -18,12 +21,6 @@ import {
 import type { Pictures } from './encodings.ts'
 import { VNC_FROM_CHILD, writeStart } from './vnc-frames.ts'
 
-/** More often than this nobody hears a bell; a server that rings all the time does not fill our queues. */
-const BELL_MS = 250
-/** Of the texts that come more often, the last one counts. */
-const CLIPBOARD_MS = 250
-/** Each new size is a new picture of everything: so many at once, and one more each second. */
-const RESIZES = 20
 /** How long the last pictures of a connection that is gone may take to be painted. */
 const LAST_PAINT_MS = 1000
 const POLITE_MS = 2000
@@ -34,12 +31,16 @@ const POLITE_MS = 2000
  * waits behind a picture, and so the child, which reads hostile bytes, has no way to write to the asset.
  */
 export class VncSource implements DesktopSource {
+  /** Whoever works at the machine itself sees the same desktop. */
+  readonly isOwnSize = false
   readonly #socket: Socket
   readonly #child: DecodingChild
   readonly #events: DesktopEvents
   readonly #clock: Clock
   readonly #pictures: Pictures
   readonly #paint: PaintCheck
+  readonly #pace: EventPace
+  readonly #sizes: SizeBudget
   readonly #opened = Promise.withResolvers<void>()
   #isOpen = false
   /** Nothing is asked for before somebody is ready to record it. */
@@ -51,11 +52,6 @@ export class VncSource implements DesktopSource {
   /** A size asked for before the server said that it takes one. */
   #wish: { width: number; height: number } | null = null
   #takesScancodes = false
-  #lastBell = Number.NEGATIVE_INFINITY
-  #lastClipboard = Number.NEGATIVE_INFINITY
-  #clipboard: Uint8Array | null = null
-  #resizes = RESIZES
-  #resizedAt = 0
   #ending = false
   #over = false
 
@@ -66,6 +62,8 @@ export class VncSource implements DesktopSource {
     this.#clock = clock
     this.#pictures = pictures
     this.#paint = new PaintCheck(events.canvas)
+    this.#pace = new EventPace(clock, events)
+    this.#sizes = new SizeBudget(clock)
     this.#opened.promise.catch(() => {})
   }
 
@@ -120,6 +118,11 @@ export class VncSource implements DesktopSource {
     else this.#wish = { width, height }
   }
 
+  /** A wish that the server has heard cannot be taken back. */
+  keepSize(): void {
+    this.#wish = null
+  }
+
   pause(): void {
     this.#paused = true
   }
@@ -156,6 +159,7 @@ export class VncSource implements DesktopSource {
 
   destroy(): void {
     this.#over = true
+    this.#pace.stop()
     this.#socket.destroy()
     this.#child.kill()
     this.#opened.reject(new Error('destroyed'))
@@ -175,7 +179,7 @@ export class VncSource implements DesktopSource {
 
   #message(type: number, payload: Uint8Array): void {
     if (this.#over) return
-    if (type === FROM_CHILD.size && !this.#maySize()) {
+    if (type === FROM_CHILD.size && !this.#sizes.take()) {
       this.#close('protocol-violation', 'new sizes without an end')
       return
     }
@@ -187,11 +191,11 @@ export class VncSource implements DesktopSource {
     switch (type) {
       case FROM_CHILD.bell:
         exactly(payload, 0)
-        this.#bell()
+        this.#pace.bell()
         return
       case FROM_CHILD.clipboard:
         if (payload.length > MAX_CLIPBOARD_BYTES) throw new ChildNonsense('too long a clipboard text')
-        this.#copied(payload)
+        this.#pace.copied(payload)
         return
       case FROM_CHILD.violation:
         this.#close('protocol-violation', violationText(payload))
@@ -234,39 +238,6 @@ export class VncSource implements DesktopSource {
     this.#request()
   }
 
-  #maySize(): boolean {
-    const now = this.#clock.monotonic()
-    this.#resizes = Math.min(RESIZES, this.#resizes + (now - this.#resizedAt) / 1000)
-    this.#resizedAt = now
-    this.#resizes -= 1
-    return this.#resizes >= 0
-  }
-
-  /** Decoded only when it is passed on. */
-  #copied(text: Uint8Array): void {
-    const isWaiting = this.#clipboard !== null
-    this.#clipboard = text
-    if (isWaiting) return
-    const wait = Math.max(0, this.#lastClipboard + CLIPBOARD_MS - this.#clock.monotonic())
-    if (wait === 0) this.#passClipboard()
-    else this.#clock.after(wait, () => this.#passClipboard())
-  }
-
-  #passClipboard(): void {
-    const text = this.#clipboard
-    this.#clipboard = null
-    if (text === null || this.#over) return
-    this.#lastClipboard = this.#clock.monotonic()
-    this.#events.clipboard(new TextDecoder().decode(text))
-  }
-
-  #bell(): void {
-    const now = this.#clock.monotonic()
-    if (now - this.#lastBell < BELL_MS) return
-    this.#lastBell = now
-    this.#events.bell()
-  }
-
   /** The socket is gone; the child first paints what it has. */
   #lost(): void {
     if (this.#over) return
@@ -282,20 +253,4 @@ export class VncSource implements DesktopSource {
     this.destroy()
     if (this.#isOpen) this.#events.closed(code, message)
   }
-}
-
-/** The connection ended between the sign-in and ServerInit. */
-export class OpeningFailed extends Error {
-  readonly code: DesktopEndCode
-
-  constructor(code: DesktopEndCode) {
-    super(code)
-    this.code = code
-  }
-}
-
-/** Our own decoder's words, unless something has taken its place. */
-function violationText(payload: Uint8Array): string {
-  const text = new TextDecoder('latin1').decode(payload.subarray(0, 120))
-  return /^[A-Za-z0-9 ,-]+$/.test(text) ? text : 'the protocol was broken'
 }

@@ -1,9 +1,9 @@
 import type { Rect } from '../../canvas.ts'
 import type { Painter } from '../../child/paint-writer.ts'
+import { Violation } from '../../violation.ts'
 import type { ByteSource } from './byte-source.ts'
 import type { Pixels } from './pixel-format.ts'
 import { TileBand } from './tile-band.ts'
-import { Violation } from './violation.ts'
 
 const TILE = 16
 const RAW = 1

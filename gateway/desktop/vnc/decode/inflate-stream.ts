@@ -8,8 +8,8 @@ import {
   zlibInflateInit,
   zlibInflateReset,
 } from 'pako'
+import { Violation } from '../../violation.ts'
 import { type ByteSource, type Bytes, MAX_TAKE } from './byte-source.ts'
-import { Violation } from './violation.ts'
 
 const PIECE = 16 * 1024
 

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import createMozJpeg from '@jsquash/jpeg/codec/dec/mozjpeg_dec.js'
-import { Violation } from './violation.ts'
+import { Violation } from '../../violation.ts'
 
 /** The picture's RGBA rows; throws Violation when the data is not a JPEG of exactly this size. */
 export type JpegDecoder = (data: Uint8Array, width: number, height: number) => Uint8Array

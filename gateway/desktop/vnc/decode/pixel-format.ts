@@ -1,4 +1,4 @@
-import { Violation } from './violation.ts'
+import { Violation } from '../../violation.ts'
 
 /** RFC 6143 section 7.4. */
 export interface PixelFormat {

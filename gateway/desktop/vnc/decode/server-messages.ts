@@ -1,6 +1,7 @@
 import type { Rect } from '../../canvas.ts'
 import type { Painter } from '../../child/paint-writer.ts'
 import { isDesktopSize, MAX_CLIPBOARD_BYTES, MAX_CURSOR_SIDE } from '../../limits.ts'
+import { Violation } from '../../violation.ts'
 import { ENCODING } from '../encodings.ts'
 import type { ByteSource } from './byte-source.ts'
 import { decodeHextile } from './hextile.ts'
@@ -9,7 +10,6 @@ import type { JpegDecoder } from './jpeg.ts'
 import { CANVAS_FORMAT, Pixels, readPixelFormat } from './pixel-format.ts'
 import { decodeRaw } from './raw.ts'
 import { TightDecoder } from './tight.ts'
-import { Violation } from './violation.ts'
 import { decodeZrle } from './zrle.ts'
 
 /** What a VNC server lets the session do beyond painting. */

@@ -1,11 +1,11 @@
 import type { Rect } from '../../canvas.ts'
 import type { Painter } from '../../child/paint-writer.ts'
+import { Violation } from '../../violation.ts'
 import type { ByteSource, Bytes } from './byte-source.ts'
 import { InflateStream } from './inflate-stream.ts'
 import type { JpegDecoder } from './jpeg.ts'
 import type { Pixels } from './pixel-format.ts'
 import { TileBand } from './tile-band.ts'
-import { Violation } from './violation.ts'
 
 /** Shorter data is sent as it is. */
 const UNCOMPRESSED_BELOW = 12

@@ -1,10 +1,10 @@
 import type { Rect } from '../../canvas.ts'
 import type { Painter } from '../../child/paint-writer.ts'
+import { Violation } from '../../violation.ts'
 import type { ByteSource, Bytes } from './byte-source.ts'
 import type { InflateStream } from './inflate-stream.ts'
 import type { Pixels } from './pixel-format.ts'
 import { TileBand } from './tile-band.ts'
-import { Violation } from './violation.ts'
 
 const TILE = 64
 

@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net'
-import { HandshakeEnd } from './failure.ts'
+import { HandshakeEnd } from './end.ts'
 
 /** The most that any answer of a handshake needs at once. */
 const MAX_READ = 1024
 
 /**
  * Reads exact counts from a socket and leaves the rest there: what follows belongs to TLS or to the decoding child. Only
- * the few fixed answers of the handshake are read here.
+ * the few short answers of the handshake are read here.
  */
 export class HandshakeReader {
   readonly #socket: Socket
@@ -17,7 +17,7 @@ export class HandshakeReader {
   }
 
   async read(count: number): Promise<Buffer> {
-    if (count > MAX_READ) throw new HandshakeEnd('not-vnc')
+    if (count > MAX_READ) throw new HandshakeEnd('not-understood')
     let held = Buffer.alloc(0)
     while (held.length < count) {
       // Everything is taken out: a socket that still holds a piece would say "readable" again and again at once.

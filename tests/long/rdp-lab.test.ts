@@ -3,9 +3,10 @@ import { X509Certificate } from 'node:crypto'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { missingTools } from '../lab/lab.ts'
-import { type LabRdp, shadowMissing, startShadow } from '../lab/rdp-server.ts'
+import { type LabRdp, listens, shadowMissing, startShadow } from '../lab/rdp-server.ts'
 import { until } from '../lab/until.ts'
 import { gone, pictureOf, startXvfb, type Xvfb } from '../lab/x-display.ts'
 import { startXrdp, xrdpMissing } from '../lab/xrdp-server.ts'
@@ -137,6 +138,37 @@ describe.skipIf(noXrdp)(title('the lab: xrdp', noXrdp), () => {
       await lab.stop()
     }
     expect(await readFile('/etc/passwd', 'utf8')).not.toContain(lab.user)
+  })
+})
+
+describe.skipIf(noXrdp)(title('the lab: xrdp without its starter', noXrdp), () => {
+  it('ends with a process that is killed', async () => {
+    const machine = join(import.meta.dirname, '..', 'lab', 'xrdp-machine.ts')
+    const starter = spawn(
+      process.execPath,
+      [
+        '--input-type=module',
+        '--eval',
+        `import { startXrdpMachine } from ${JSON.stringify(pathToFileURL(machine).href)}
+         const { port, dir } = await startXrdpMachine()
+         console.log(JSON.stringify({ port, dir }))`,
+      ],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    )
+    let said = ''
+    starter.stdout.setEncoding('utf8').on('data', (text: string) => {
+      said += text
+    })
+    try {
+      await until(() => said.endsWith('\n'), 'it has started', 30_000)
+      const { port, dir } = JSON.parse(said) as { port: number; dir: string }
+      expect(await listens(port)).toBe(true)
+      starter.kill('SIGKILL')
+      await until(async () => !(await listens(port)), 'nobody listens any more', 10_000)
+      await rm(dir, { recursive: true, force: true })
+    } finally {
+      starter.kill('SIGKILL')
+    }
   })
 })
 

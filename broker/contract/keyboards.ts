@@ -1,0 +1,26 @@
+/** Keyboards that a person may have before them, by the locale that Windows names their layout after. */
+export const KEYBOARDS = [
+  'en-US',
+  'en-GB',
+  'de-DE',
+  'de-CH',
+  'fr-FR',
+  'fr-CH',
+  'fr-BE',
+  'nl-NL',
+  'it-IT',
+  'es-ES',
+  'pt-PT',
+  'pt-BR',
+  'da-DK',
+  'sv-SE',
+  'nb-NO',
+  'fi-FI',
+  'pl-PL',
+  'cs-CZ',
+  'sk-SK',
+  'hu-HU',
+  'tr-TR',
+  'ja-JP',
+] as const
+export type Keyboard = (typeof KEYBOARDS)[number]
