@@ -16,7 +16,8 @@ import { type LabPerson, startOidcProvider } from '../lab/oidc-provider.ts'
 import { inDays, type LabPlant, startPlant } from '../lab/plant.ts'
 import type { SoftwareCredential } from '../lab/software-authenticator.ts'
 import { until } from '../lab/until.ts'
-import { MACHINES, startMachine } from './machines.ts'
+import { xrdpMachineMissing } from '../lab/xrdp-machine.ts'
+import { MACHINES, type Machine, PLC_STATION, startMachine } from './machines.ts'
 import { signInWithProvider } from './oidc-sign-in.ts'
 
 const PORT = Number(process.env.DEMO_PORT ?? 8080)
@@ -41,11 +42,18 @@ const PEOPLE: readonly LabPerson[] = [
   person('ada', 'Ada Novak', 'plant', 'administrators', 'Administrator'),
 ]
 
+const RDP_TOUR = `     And one to paint line 1, an engineering station over RDP: say which keyboard you have; press e, type 8 and Enter, then
+     d to load it to the controller.
+`
+
 const say = (text: string) => console.log(text)
 
 async function demo(): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'sallyport-demo-'))
   say('Starting a small plant …')
+  const noRdp = xrdpMachineMissing()
+  if (noRdp)
+    say(`Without its engineering station over RDP (${noRdp}). The demo installs nothing, and goes on.`)
   await mustBeFree(PORT)
   const origin = `http://localhost:${PORT}`
   const clientSecret = crypto.randomUUID()
@@ -122,7 +130,7 @@ async function demo(): Promise<void> {
     body: { trainingValidUntil: inDays(120), accountEndsAt: inDays(300), reason: 'safety training on site' },
   })
   await servePasskeys(webDir, passkeys)
-  const stations = await machines(plant)
+  const stations = await machines(plant, noRdp ? MACHINES : [...MACHINES, PLC_STATION])
   await work(plant, clients, stations)
 
   say(`
@@ -133,7 +141,7 @@ A tour of three minutes (use a private window for each person, or sign out in be
   1  Sign in as Vera Kowalski, the vendor's engineer. "My work" has an approved visit to robot cell 4:
      open it, accept the notice, type "help", "monitor", "firmware load".
      There is one to mixing station 3 too, a desktop: click STOP and START on its panel, + and - for the level.
-  2  Sign in as Max Huber, plant manager, in a narrow window. "Decide" has a request for the press line: read the
+${noRdp ? '' : RDP_TOUR}  2  Sign in as Max Huber, plant manager, in a narrow window. "Decide" has a request for the press line: read the
      card, narrow it or approve it. The passkey is a software one here; the signature is real.
   3  Sign in as Oleg Brandt, operator. "Inside now" shows Vera: watch, hold, stop (press and hold for a second).
   4  Sign in as Anna Weiss, auditor. Play a session, jump through its text, verify it, take the package away.
@@ -177,9 +185,9 @@ interface Station {
   stop(): Promise<void>
 }
 
-async function machines(plant: LabPlant): Promise<Station[]> {
+async function machines(plant: LabPlant, all: readonly Machine[]): Promise<Station[]> {
   const stations: Station[] = []
-  for (const machine of MACHINES) {
+  for (const machine of all) {
     const { target, stop } = await startMachine(machine)
     const { endpointId } = await plant.asset({ ...machine, target })
     stations.push({ name: machine.name, endpointId, user: target.user, stop })
@@ -205,6 +213,11 @@ async function machines(plant: LabPlant): Promise<Station[]> {
     fromMs: -hours(1),
     toMs: hours(10),
   })
+  await plant.ticket('CHG-1061', [PLC_STATION.name], {
+    title: 'Booth timer, paint line 1',
+    fromMs: -hours(1),
+    toMs: hours(10),
+  })
   return stations
 }
 
@@ -215,9 +228,9 @@ async function work(
 ): Promise<void> {
   const vera = mustHave(clients, 'vera')
   const max = mustHave(clients, 'max')
-  const ask = async (index: number, key: string, purpose: string, fromMs: number, toMs: number) => {
-    const station = stations[index]
-    if (!station) throw new Error('no such station')
+  const ask = async (name: string, key: string, purpose: string, fromMs: number, toMs: number) => {
+    const station = stations.find((one) => one.name === name)
+    if (!station) throw new Error(`there is no ${name}`)
     return vera.call('POST /api/requests', {
       body: {
         endpointId: station.endpointId,
@@ -234,7 +247,7 @@ async function work(
   }
   const minutes = (count: number) => count * 60_000
   const bench = await ask(
-    2,
+    'Test bench',
     'CHG-1050',
     'Read out the controller before the change',
     -minutes(1),
@@ -242,11 +255,39 @@ async function work(
   )
   await max.decide(bench.id, 'granted')
   await visit(plant, vera, bench.id)
-  const cell = await ask(0, 'CHG-1042', 'Replace the gripper program of robot 4', -minutes(1), minutes(240))
+  const cell = await ask(
+    'Robot cell 4',
+    'CHG-1042',
+    'Replace the gripper program of robot 4',
+    -minutes(1),
+    minutes(240),
+  )
   await max.decide(cell.id, 'granted')
-  const panel = await ask(3, 'CHG-1055', 'Tune the level control of tank T-301', -minutes(1), minutes(240))
+  const panel = await ask(
+    'Mixing station 3',
+    'CHG-1055',
+    'Tune the level control of tank T-301',
+    -minutes(1),
+    minutes(240),
+  )
   await max.decide(panel.id, 'granted')
-  await ask(1, 'CHG-1047', 'Load firmware 4.3.0 and check the axis limits', minutes(5), minutes(125))
+  if (stations.some(({ name }) => name === PLC_STATION.name)) {
+    const line = await ask(
+      PLC_STATION.name,
+      'CHG-1061',
+      'Give the spray booth 8 seconds to clear',
+      -minutes(1),
+      minutes(240),
+    )
+    await max.decide(line.id, 'granted')
+  }
+  await ask(
+    'Press line 2',
+    'CHG-1047',
+    'Load firmware 4.3.0 and check the axis limits',
+    minutes(5),
+    minutes(125),
+  )
 }
 
 /** One finished visit, so that the auditor has something to replay. */

@@ -2,10 +2,11 @@ import { VNC_ACCOUNT } from '../../broker/domain/vnc.ts'
 import type { LabPlant, LabTarget } from '../lab/plant.ts'
 import { startEngineeringStation } from './engineering-station.ts'
 import { startHmi } from './hmi.ts'
+import { startPlcStation } from './plc-station.ts'
 
-export type Machine = Pick<Parameters<LabPlant['asset']>[0], 'name' | 'criticality' | 'about' | 'vnc'>
+export type Machine = Pick<Parameters<LabPlant['asset']>[0], 'name' | 'criticality' | 'about' | 'vnc' | 'rdp'>
 
-/** The machines of the demo's plant, in words that a plant manager would use. */
+/** The machines of the demo's plant that run everywhere, in words that a plant manager would use. */
 export const MACHINES: readonly Machine[] = [
   {
     name: 'Robot cell 4',
@@ -50,7 +51,20 @@ export const MACHINES: readonly Machine[] = [
   },
 ]
 
-/** Lets a machine run: the operator panel over VNC, the others over SSH. `target` is where it listens, and its login. */
+/** One that runs only where xrdp does. */
+export const PLC_STATION: Machine = {
+  name: 'Paint line 1',
+  criticality: 'C3',
+  about: {
+    type: 'engineering-station',
+    description: 'Engineering station with the program of PLC-07, conveyor C-12 and spray booth',
+    owner: 'Paint shop',
+    hazard: 'A wrong interlock moves a body while somebody is in the booth; a download stops the line.',
+  },
+  rdp: { security: 'tls' },
+}
+
+/** Lets a machine run: the panel over VNC, the paint line's station over RDP, the others over SSH. `target` is where it listens, and its login. */
 export async function startMachine(
   machine: Machine,
 ): Promise<{ target: LabTarget & { password: string }; stop(): Promise<void> }> {
@@ -59,6 +73,11 @@ export async function startMachine(
     const login = { user: VNC_ACCOUNT, password: crypto.randomUUID().slice(0, 8) }
     const hmi = await startHmi({ password: login.password, timeZone: 'Europe/Vienna' })
     return { target: { port: hmi.port, ...login }, stop: () => hmi.stop() }
+  }
+  if (machine.rdp) {
+    const station = await startPlcStation()
+    const { port, user, password } = station
+    return { target: { port, user, password }, stop: () => station.stop() }
   }
   const login = { user: 'service', password: crypto.randomUUID() }
   const station = await startEngineeringStation(login)

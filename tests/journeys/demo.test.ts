@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { readdir, stat } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
@@ -10,9 +11,14 @@ import { freePort } from '../lab/free-port.ts'
 import { missingTools } from '../lab/lab.ts'
 import { shown, typeLine } from '../lab/page-actions.ts'
 import { until } from '../lab/until.ts'
+import { xrdpMachineMissing } from '../lab/xrdp-machine.ts'
 import { stepsOf } from './steps.ts'
 
 const missing = missingTools('chromium').join(', ') || null
+const noRdp = xrdpMachineMissing()
+/** Colours of the station's program: of its title, and of the bar while a program is loaded. */
+const STATION_TITLE = 0x26465c
+const STATION_LOADS = 0xb06200
 const ROOT = join(import.meta.dirname, '..', '..')
 
 /** The demo as somebody meets it who has just cloned the repository: its own words are followed, step by step. */
@@ -110,6 +116,35 @@ describe.skipIf(missing !== null)(`the demo${missing ? ` (skipped: ${missing})` 
     await vera.getByRole('button', { name: 'Hand in' }).click()
     await vera.getByText('Handed in.').waitFor()
     delete people['Vera at the panel']
+    await vera.close()
+  })
+
+  step('1: Vera loads a program at the engineering station over RDP, where xrdp is', async () => {
+    if (noRdp) {
+      expect(output).toContain(`Without its engineering station over RDP (${noRdp})`)
+      return
+    }
+    const vera = await people['Vera Kowalski']?.context().newPage()
+    if (!vera) throw new Error('Vera is not here')
+    people['Vera at the station'] = vera
+    await vera.goto(`${origin}/work`)
+    const visit = vera.getByRole('listitem').filter({ hasText: 'Give the spray booth 8 seconds to clear' })
+    await visit.getByRole('link', { name: 'Open session' }).click()
+    await vera.getByLabel('I have read this and accept it').check()
+    await vera.getByLabel('Keyboard before you').selectOption({ label: 'German' })
+    await vera.getByRole('button', { name: 'Open session' }).click()
+    await until(async () => (await pixelsLike(vera, STATION_TITLE)) > 20_000, 'its title is shown', 60_000)
+    await vera.keyboard.type('e8')
+    await vera.keyboard.press('Enter')
+    await vera.keyboard.type('d')
+    await until(async () => (await pixelsLike(vera, STATION_LOADS)) > 500, 'it shows how far it is', 30_000)
+    await until(async () => (await pixelsLike(vera, STATION_LOADS)) < 50, 'it has loaded', 30_000)
+    await vera.getByRole('button', { name: 'End session' }).click()
+    await vera.getByRole('button', { name: 'End it now' }).click()
+    await vera.getByLabel('What was changed').fill('The booth has 8 seconds to clear')
+    await vera.getByRole('button', { name: 'Hand in' }).click()
+    await vera.getByText('Handed in.').waitFor()
+    delete people['Vera at the station']
     await vera.close()
   })
 
@@ -213,9 +248,13 @@ describe.skipIf(missing !== null)(`the demo${missing ? ` (skipped: ${missing})` 
   })
 
   step('Ctrl-C ends it and removes what it made', async () => {
+    const station = await stationOf(child?.pid)
+    expect(station === null).toBe(noRdp !== null)
     const ended = new Promise<number | null>((resolve) => child?.once('exit', resolve))
     child?.kill('SIGINT')
     expect(await ended).toBe(0)
+    if (station)
+      expect([existsSync(station.folder), existsSync(`/proc/${station.pid}`)]).toEqual([false, false])
     expect(await demoFolders()).toEqual(foldersBefore)
     expect(output).not.toMatch(/Error|WARN|at .*\.ts:\d+/)
   })
@@ -227,6 +266,30 @@ async function demoFolders(): Promise<string[]> {
     names.map(async (name) => ((await stat(join(tmpdir(), name)).catch(() => null)) ? name : null)),
   )
   return folders.filter((name) => name !== null).sort()
+}
+
+/** The process that holds the demo's engineering station, and its folder. */
+async function stationOf(pid: number | undefined): Promise<{ pid: string; folder: string } | null> {
+  const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')
+  for (const one of children.split(' ').filter(Boolean)) {
+    const folder = /\/\S*\/sallyport-xrdp-\w+/.exec(await readFile(`/proc/${one}/cmdline`, 'latin1'))?.[0]
+    if (folder) return { pid: one, folder }
+  }
+  return null
+}
+
+/** How many pixels of the desktop on the page are about 0xRRGGBB; RemoteFX is not exact. */
+function pixelsLike(page: Page, colour: number): Promise<number> {
+  return page.evaluate((wanted) => {
+    const canvas = document.querySelector<HTMLCanvasElement>('.screen-place canvas:not(.desktop-kept)')
+    if (!canvas || canvas.width === 0) return 0
+    const pixels = canvas.getContext('2d')?.getImageData(0, 0, canvas.width, canvas.height).data ?? []
+    const near = (at: number, shift: number) => Math.abs((pixels[at] ?? 0) - ((wanted >> shift) & 255)) < 12
+    let count = 0
+    for (let at = 0; at < pixels.length; at += 4)
+      if (near(at, 16) && near(at + 1, 8) && near(at + 2, 0)) count += 1
+    return count
+  }, colour)
 }
 
 /** What the desktop on the page shows at a place of its own picture, 0xRRGGBB; null before there is any. */
