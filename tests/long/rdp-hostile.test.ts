@@ -163,7 +163,7 @@ describe('hostile rdp servers', () => {
   it('an odd desktop is shown as it is', async () => {
     const lab = await saying({ width: 3, height: 5, live: (talk) => talk.say(bitmap()) })
     const { heard, source } = await openRdpLab(lab, spares, { rules })
-    await until(() => heard.canvas.flushes > 0, 'a picture')
+    await until(() => heard.canvas.calls.put > 0, 'a picture')
     expect([heard.canvas.width, heard.canvas.height]).toEqual([3, 5])
     source.destroy()
   })
@@ -236,7 +236,7 @@ describe('hostile rdp servers', () => {
         ),
     })
     const { heard, source } = await openRdpLab(lab, spares, { rules })
-    await until(() => heard.canvas.flushes > 0, 'the last one')
+    await until(() => heard.canvas.calls.put > 0, 'the last one')
     expect(heard.canvas.calls.put).toBe(1)
     expect(heard.closed).toBeNull()
     source.destroy()

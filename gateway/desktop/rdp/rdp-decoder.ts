@@ -180,6 +180,7 @@ class Connection {
   /** Says no more, whatever IronRDP has still to say. */
   drop(): void {
     this.#isOver = true
+    this.#canvas.close()
     this.#socket?.close()
   }
 
@@ -192,6 +193,8 @@ class Connection {
     this.#canvas.height = height
     this.#canvas.announce()
     this.#events.cursor(ARROW)
+    // Nobody sees a size before it is flushed, and the recording begins with what there is to see.
+    this.#events.flush()
     this.#events.opened()
   }
 

@@ -56,6 +56,7 @@ export class DrawnCanvas {
   #width: number
   #height: number
   #announced = ''
+  #isOver = false
   /** Something was drawn since the last look. */
   isDirty = false
 
@@ -87,11 +88,17 @@ export class DrawnCanvas {
 
   /** Both sides are said one after the other, so the size in between is one that nobody wants. */
   announce(): void {
+    if (this.#isOver) return
     if (!isDesktopSize(this.#width, this.#height)) throw new Violation('an impossible desktop size')
     const size = `${this.#width}x${this.#height}`
     if (size === this.#announced) return
     this.#announced = size
     this.#painter.size(this.#width, this.#height)
+  }
+
+  /** Of a connection that is over: what is still drawn there is of another size than the screen has now. */
+  close(): void {
+    this.#isOver = true
   }
 
   #size(width: number, height: number): void {
@@ -104,7 +111,7 @@ export class DrawnCanvas {
   #put(picture: Picture, x: number, y: number, from: Piece): void {
     const width = Math.min(from.width, picture.width - from.x, this.#width - x)
     const height = Math.min(from.height, picture.height - from.y, this.#height - y)
-    if (width <= 0 || height <= 0 || x < 0 || y < 0) return
+    if (this.#isOver || width <= 0 || height <= 0 || x < 0 || y < 0) return
     const pixels = new Uint8Array(width * height * 4)
     for (let row = 0; row < height; row++) {
       const at = ((from.y + row) * picture.width + from.x) * 4
